@@ -1,0 +1,3 @@
+export * from "./ports.ts";
+export * from "./errors.ts";
+export { limits } from "./limits.ts";
