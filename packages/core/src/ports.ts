@@ -45,10 +45,18 @@ export interface StoredBlob {
   readonly body: Body;
 }
 
+export interface StoredBytes {
+  readonly access: Access;
+  readonly tier: "memory" | "disk";
+  readonly bytes: Buffer;
+}
+
 /** Verified bytes at rest, by digest. A failing disk is a miss here, and is logged and counted behind this port. */
 export interface BlobStore {
   /** Opens the bytes before anything is promised about them; undefined = not held. */
   open(digest: Digest): Promise<StoredBlob | undefined>;
+  /** The whole bytes of a small body (a manifest, at most 4 MiB); undefined = not held, or larger. */
+  read(digest: Digest): Promise<StoredBytes | undefined>;
   /** Size and access without opening. */
   stat(digest: Digest): { readonly size: number; readonly access: Access } | undefined;
   /** Starts a spool for a blob that is to be kept under `digest`. Never rejects: without a disk it keeps a window only. */

@@ -14,7 +14,7 @@ interface Addressed {
 
 /** What a request for the registry face asks, read from the raw request target. */
 export type Target =
-  | { readonly kind: "ping" }
+  | { readonly kind: "ping"; readonly prefix?: string }
   | ({ readonly kind: "manifest"; readonly reference: Reference } & Addressed)
   | ({ readonly kind: "blob"; readonly digest: Digest } & Addressed)
   | ({ readonly kind: "tags" } & Addressed)
@@ -35,9 +35,10 @@ export function parseTarget(raw: string): Target | undefined {
   const match = /^(?:\/(?!v2(?:\/|$))([^/]+))?\/v2(?:\/(.*))?$/s.exec(path);
   if (!match) return undefined;
   const [, prefix, rest = ""] = match;
-  if (rest === "") return { kind: "ping" };
+  const before = prefix === undefined ? {} : { prefix };
+  if (rest === "") return { kind: "ping", ...before };
   const ns = query.get("ns");
-  return parseVerb(rest, { query, ...(prefix === undefined ? {} : { prefix }), ...(ns ? { ns } : {}) });
+  return parseVerb(rest, { query, ...before, ...(ns ? { ns } : {}) });
 }
 
 function parseVerb(rest: string, address: Omit<Addressed, "path">): Target | undefined {

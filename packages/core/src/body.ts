@@ -1,0 +1,8 @@
+import type { Body } from "./ports.ts";
+
+/** A body that is in memory as a whole. */
+export const bytesBody = (bytes: Uint8Array): Body => ({
+  size: bytes.length,
+  next: (offset, end) => ({ bytes: bytes.subarray(offset, end) }),
+  close: () => {},
+});
