@@ -50,7 +50,9 @@ export function makeFillGate(limits: FillGateLimits): FillGate {
     enter(client) {
       if (hasRoom(client)) return Promise.resolve(take(client));
       if (queue.length >= limits.fillQueueMax)
-        return Promise.reject(new PullringError("busy", "too many fills are running and waiting", { retryAfterSec: 2 }));
+        return Promise.reject(
+          new PullringError("busy", "too many fills are running and waiting", { retryAfterSec: 2 }),
+        );
       return new Promise((resolve) => queue.push({ client, admit: () => resolve(take(client)) }));
     },
     counts: () => ({ running, queued: queue.length }),

@@ -5,7 +5,11 @@ import { globMatcher } from "./glob.ts";
 
 const table: readonly [pattern: string, matches: readonly string[], refuses: readonly string[]][] = [
   ["acme/**", ["acme/app", "acme/team/app", "acme"], ["acmeevil/app", "x/acme/app"]],
-  ["docker.io/library/*:latest", ["docker.io/library/alpine:latest"], ["docker.io/library/alpine:3", "dockerXio/library/a:latest"]],
+  [
+    "docker.io/library/*:latest",
+    ["docker.io/library/alpine:latest"],
+    ["docker.io/library/alpine:3", "dockerXio/library/a:latest"],
+  ],
   ["docker.io/library/alpine:*", ["docker.io/library/alpine:3.20"], ["docker.io/library/alpine/x:3"]],
   ["**", ["anything/at/all:x", ""], []],
   ["docker.io/**:v*", ["docker.io/a/b:v1"], ["docker.io/a/b:1"]],

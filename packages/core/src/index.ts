@@ -1,4 +1,25 @@
-export * from "./ports.ts";
-export * from "./errors.ts";
-export { limits } from "./limits.ts";
+/**
+ * The cache: what is read where, who may read it, and what it costs upstream. No I/O here; clock, disk and upstream are ports.
+ *
+ * A request for a digest takes these steps, in this order (`blobs.ts` and `manifests.ts`, function `open` or `get`):
+ *
+ * 1. Route: which repository of which upstream (`routing.ts`). A closed table; unknown names are never dialled.
+ * 2. Local: memory, then disk; opened before anything is promised. Bytes an account brought need a link (`links.ts`).
+ * 3. Known to be missing: upstream said so a moment ago.
+ * 4. Flight: the fill of this digest that already runs (`fills.ts`); a new reader starts at byte 0.
+ * 5. Upstream: a fill of its own (`fill.ts`): spool, hash, tail held back until the digest matches, publish.
+ *
+ * A tag is first a question about freshness (`tags.ts`), then a digest.
+ */
+export type { BlobOrder, OpenBlob } from "./blobs.ts";
+export { makeCache, type Cache, type CacheDeps } from "./cache.ts";
+export { hasCode, PullringError, type ErrorCode, type ErrorFacts, type StaleReason } from "./errors.ts";
+export type { Stale } from "./freshness.ts";
 export { globMatcher } from "./glob.ts";
+export { limits } from "./limits.ts";
+export type { List } from "./lists.ts";
+export { withMemory } from "./memory-tier.ts";
+export type { CacheEvent, Observe } from "./observe.ts";
+export { makePins, type Pins } from "./pins.ts";
+export * from "./ports.ts";
+export { lookUp, route, type UpstreamNames } from "./routing.ts";

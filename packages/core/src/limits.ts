@@ -9,25 +9,39 @@ export const limits = {
   /** Bodies up to this are verified before the status line; longer ones hold back their tail. */
   verifyFirstBytesMax: 256 * 1024,
   tailBytes: 64 * 1024,
+  /** Many readers of one fill are woken by this many new bytes or after this pause, a few by every byte. */
+  wakeBytes: 1024 * 1024,
+  wakePauseMs: 5,
+  wakeEachReadersMax: 8,
   /** A fill nobody reads goes on when less than this is left. */
   fillRestBytesMax: 64 * 1024 * 1024,
   fillIdleMs: 30_000,
   /** How long the spool of a fill that stopped or broke is kept for the next one to go on from. */
   spoolKeptMs: 600_000,
+  spoolsKeptMax: 16,
   /** For this long after a body was cut, a resume of it gets an error status. */
   cutRememberedMs: 10_000,
   /** For this long a source that sent wrong bytes for a digest is not asked for it again. */
   quarantineMs: 60_000,
-  /** Attempts to go on with a cut body that brought no new byte. */
+  /** Attempts in a row to go on with a cut body that brought less than this. */
   resumesWithoutProgressMax: 3,
+  resumeProgressBytesMin: 1024 * 1024,
   resumePauseMs: 200,
   /** A range further away than this in time is asked for directly, at most so many bytes at a time. */
   rangeWaitMs: 5_000,
+  /** No rate is believed before a fill has run so long. */
+  rateSampleMs: 250,
   directRangeBytesMax: 16 * 1024 * 1024,
   /** How long "not there" is remembered; never for 401, 429 and 5xx. */
   negativeMs: 10_000,
   negativesMax: 10_000,
+  /** Asking upstream about a tag: with a record to fall back on, and without. */
   freshnessCheckMs: 2_000,
+  coldCheckMs: 10_000,
+  /** How long a HEAD's answer is worth a GET by digest, at most (its own window is usually shorter). */
+  seenMs: 60_000,
+  /** How long an upstream that refused HEAD, or named no digest, is asked by GET only. */
+  headRefusedMs: 600_000,
   /** Tags of one list, over all its upstream pages. */
   listPagesMax: 100,
 } as const;

@@ -14,7 +14,7 @@ export function withMemory(store: BlobStore, memory: MemoryStore, bytesMax: numb
   }
 
   async function open(digest: Digest): Promise<StoredBlob | undefined> {
-    const size = (memory.get(digest)?.bytes ?? undefined)?.length ?? store.stat(digest)?.size;
+    const size = memory.get(digest)?.bytes.length ?? store.stat(digest)?.size;
     if (size === undefined || size > bytesMax) return store.open(digest);
     const stored = await read(digest);
     return stored && { access: stored.access, tier: stored.tier, body: bytesBody(stored.bytes) };

@@ -6,6 +6,8 @@ export interface Repository {
   readonly name: string;
 }
 
+export const repositoryKey = ({ upstream, name }: Repository): string => `${upstream}/${name}`;
+
 export interface Clock {
   /** Wall time in ms since the epoch: for records that outlive the process, never for intervals. */
   now(): number;

@@ -20,7 +20,9 @@ const dockerHub = "docker.io";
  */
 export function route(target: Addressed, names: UpstreamNames): Repository {
   const { host, rest } = splitHost(target.path, names);
-  const named = [target.prefix, target.ns, host].filter((name) => name !== undefined).map((name) => lookUp(name, names));
+  const named = [target.prefix, target.ns, host]
+    .filter((name) => name !== undefined)
+    .map((name) => lookUp(name, names));
   if (new Set(named).size > 1)
     throw new OciError("NAME_INVALID", "the path, the prefix and ns name different upstreams");
   const upstream = named[0] ?? names.default;
@@ -46,7 +48,8 @@ function splitHost(path: string, names: UpstreamNames): { host?: string; rest: s
   const slash = path.indexOf("/");
   if (slash < 0) return { rest: path };
   const first = path.slice(0, slash);
-  if (!looksLikeHost(path) || (!names.canonical.has(first.toLowerCase()) && !first.includes(":"))) return { rest: path };
+  if (!looksLikeHost(path) || (!names.canonical.has(first.toLowerCase()) && !first.includes(":")))
+    return { rest: path };
   return { host: first, rest: path.slice(slash + 1) };
 }
 

@@ -1,0 +1,63 @@
+import { hasCode, PullringError, type StaleReason } from "./errors.ts";
+import { limits } from "./limits.ts";
+import type { Access, Clock } from "./ports.ts";
+
+/** A record that ages: a tag's digest, a list of tags, an index of referrers. */
+export interface Aging {
+  /** Wall ms of the last answer from upstream that confirmed it. */
+  readonly checkedAt: number;
+  readonly access: Access;
+}
+
+export interface Stale {
+  readonly reason: StaleReason;
+  readonly ageSec: number;
+}
+
+export interface FreshnessOptions {
+  readonly clock: Clock;
+  readonly staleIfErrorMs: number;
+}
+
+export const ageMs = (record: Aging, clock: Clock): number => Math.max(0, clock.now() - record.checkedAt);
+
+/** A record from the future (a clock that was set back) counts as old: else it would be fresh until then. */
+export const isFresh = (record: Aging, freshMs: number, clock: Clock): boolean =>
+  record.checkedAt <= clock.now() && clock.now() - record.checkedAt < freshMs;
+
+/**
+ * What to do when upstream could not be asked: the old record while it may still be served, else the error. "Not there" and
+ * wrong bytes are answers, not failures, and go through.
+ */
+export function staleOr(record: Aging | undefined, error: unknown, options: FreshnessOptions): Stale {
+  if (!record || !hasCode(error, "unavailable", "throttled", "cut", "busy", "corrupt")) throw error;
+  const age = ageMs(record, options.clock);
+  if (age > options.staleIfErrorMs) throw error;
+  return { reason: error.reason, ageSec: Math.floor(age / 1000) };
+}
+
+/** Runs `ask` with a signal that aborts after a deadline: short when there is a record to fall back on. */
+export async function withDeadline<T>(
+  clock: Clock,
+  hasRecord: boolean,
+  ask: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const ended = new AbortController();
+  const deadline = new AbortController();
+  const ms = hasRecord ? limits.freshnessCheckMs : limits.coldCheckMs;
+  clock.sleep(ms, ended.signal).then(
+    () =>
+      deadline.abort(
+        new PullringError("unavailable", `upstream did not answer within ${ms} ms`, { reason: "timeout" }),
+      ),
+    () => {},
+  );
+  try {
+    return await ask(deadline.signal);
+  } catch (error) {
+    deadline.signal.throwIfAborted();
+    throw error;
+  } finally {
+    ended.abort();
+  }
+}

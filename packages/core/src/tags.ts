@@ -1,0 +1,207 @@
+import type { Digest, Tag } from "@pullring/oci";
+
+import { hasCode, type PullringError } from "./errors.ts";
+import { makeFlights } from "./flights.ts";
+import { isFresh, staleOr, withDeadline, type Aging, type Stale } from "./freshness.ts";
+import { limits } from "./limits.ts";
+import type { HeldManifest, Manifests, ServedManifest } from "./manifests.ts";
+import type { Observe } from "./observe.ts";
+import {
+  repositoryKey,
+  type Access,
+  type Clock,
+  type ManifestSource,
+  type RecordStore,
+  type Repository,
+} from "./ports.ts";
+import { makeRecent, type Recent } from "./recent.ts";
+
+/** What a tag pointed at when upstream was last asked. */
+export interface TagRecord extends Aging {
+  readonly digest: Digest;
+  readonly mediaType?: string;
+  readonly size?: number;
+}
+
+export interface TagPolicy {
+  freshMs(repository: Repository, tag: Tag): number;
+}
+
+export interface Resolved {
+  readonly record: TagRecord;
+  readonly stale?: Stale;
+  readonly joined: boolean;
+  /** Whether upstream was asked for this answer. */
+  readonly asked: boolean;
+}
+
+export interface TagsOptions {
+  readonly clock: Clock;
+  readonly records: RecordStore;
+  readonly source: ManifestSource;
+  readonly manifests: Manifests;
+  readonly policy: TagPolicy;
+  readonly staleIfErrorMs: number;
+  readonly missing: Recent<PullringError>;
+  readonly observe: Observe;
+  /** Told when a record has moved to a digest that is held. */
+  readonly onMove: (repository: Repository, tag: Tag, digest: Digest) => void;
+}
+
+interface Seen {
+  readonly record: TagRecord;
+  /** A GET by tag brings the manifest along. */
+  readonly manifest?: HeldManifest;
+}
+
+interface Latest extends Resolved {
+  /** The record to fall back on. */
+  readonly old?: TagRecord;
+  readonly manifest?: HeldManifest;
+}
+
+/**
+ * Tags: first a question about freshness. Within its window a record answers; past it one HEAD asks, for everybody who waits;
+ * only a new digest costs a GET; when upstream can't be asked the old record answers, as stale.
+ */
+export class Tags {
+  readonly #options: TagsOptions;
+  readonly #checks = makeFlights<Seen>();
+  readonly #moves = makeFlights<void>();
+  /** What a HEAD told of a tag whose manifest is not held yet: a record must not move before its bytes are here. */
+  readonly #seen: Recent<TagRecord>;
+  readonly #headRefused: Recent<true>;
+
+  constructor(options: TagsOptions) {
+    const entriesMax = limits.negativesMax;
+    this.#options = options;
+    this.#seen = makeRecent(options.clock, { ttlMs: limits.seenMs, entriesMax });
+    this.#headRefused = makeRecent(options.clock, { ttlMs: limits.headRefusedMs, entriesMax });
+  }
+
+  /** What the tag points at, at the cost of a HEAD at most: for a client's HEAD. */
+  async resolve(repository: Repository, tag: Tag): Promise<Resolved> {
+    return this.#counted(await this.#latest(repository, tag));
+  }
+
+  async get(repository: Repository, tag: Tag): Promise<ServedManifest & Omit<Resolved, "record">> {
+    const { manifests } = this.#options;
+    const { record, old, manifest, ...how } = await this.#latest(repository, tag);
+    if (manifest) return { ...manifest, ...how, tier: "upstream" };
+    try {
+      const served = await manifests.get(repository, record.digest);
+      if (record !== old) await this.#move(repository, tag, record);
+      return this.#counted({ ...served, ...how, joined: how.joined || served.joined });
+    } catch (error) {
+      if (!old || old.digest === record.digest) throw error;
+      const stale = staleOr(old, error, this.#options);
+      return this.#counted({ ...(await manifests.get(repository, old.digest)), ...how, stale });
+    }
+  }
+
+  /** The newest that is known, upstream asked if need be. */
+  async #latest(repository: Repository, tag: Tag): Promise<Latest> {
+    const { clock, policy } = this.#options;
+    const key = tagKey(repository, tag);
+    const old = await this.#record(repository, tag);
+    const known = newest(old, this.#seen.get(key));
+    const fallback = old ? { old } : {};
+    if (known && isFresh(known, policy.freshMs(repository, tag), clock))
+      return { record: known, joined: false, asked: false, ...fallback };
+    const missing = this.#options.missing.get(key);
+    if (missing) throw missing;
+    const { result, joined } = this.#checks.run(key, () => this.#check(repository, tag, old));
+    try {
+      return { ...(await result), joined, asked: true, ...fallback };
+    } catch (error) {
+      if (hasCode(error, "missing") && !joined) await this.#forget(repository, tag, error);
+      const stale = staleOr(old, error, this.#options);
+      if (!old) throw error;
+      return { record: old, old, stale, joined, asked: true };
+    }
+  }
+
+  /** One question to upstream: a HEAD where it helps, the counted GET where HEAD tells nothing. */
+  async #check(repository: Repository, tag: Tag, old: TagRecord | undefined): Promise<Seen> {
+    const { clock, records, source } = this.#options;
+    const checkedAt = clock.now();
+    const refused = this.#headRefused.get(repository.upstream);
+    const head = refused
+      ? undefined
+      : await withDeadline(clock, old !== undefined, (signal) => source.head(repository, tag, signal)).catch(
+          unsupported,
+        );
+    if (!head?.digest) {
+      this.#headRefused.set(repository.upstream, true);
+      return this.#getByTag(repository, tag);
+    }
+    if (old?.digest === head.digest) {
+      const record = { ...old, checkedAt };
+      await records.put(recordKey(repository, tag), record);
+      return { record };
+    }
+    const record = tagRecord(head.digest, { ...head, access: head.lane.access }, checkedAt);
+    this.#seen.set(tagKey(repository, tag), record);
+    return { record };
+  }
+
+  async #getByTag(repository: Repository, tag: Tag): Promise<Seen> {
+    const checkedAt = this.#options.clock.now();
+    const manifest = await this.#options.manifests.getByTag(repository, tag);
+    const record = tagRecord(manifest.digest, { ...manifest, size: manifest.bytes.length }, checkedAt);
+    await this.#move(repository, tag, record);
+    return { record, manifest };
+  }
+
+  /** Once for everybody who waited for the same answer; an older answer never replaces a newer. */
+  async #move(repository: Repository, tag: Tag, record: TagRecord): Promise<void> {
+    const write = async (): Promise<void> => {
+      const current = await this.#record(repository, tag);
+      if (current && current.checkedAt >= record.checkedAt) return;
+      await this.#options.records.put(recordKey(repository, tag), record);
+      if (current?.digest !== record.digest) this.#options.onMove(repository, tag, record.digest);
+    };
+    await this.#moves.run(`${tagKey(repository, tag)}@${record.digest}`, write).result;
+  }
+
+  async #forget(repository: Repository, tag: Tag, error: PullringError): Promise<void> {
+    if (error.reason === "refused") return;
+    this.#options.missing.set(tagKey(repository, tag), error);
+    this.#seen.delete(tagKey(repository, tag));
+    await this.#options.records.remove(recordKey(repository, tag));
+  }
+
+  async #record(repository: Repository, tag: Tag): Promise<TagRecord | undefined> {
+    return (await this.#options.records.get(recordKey(repository, tag))) as TagRecord | undefined;
+  }
+
+  #counted<T extends { readonly stale?: Stale }>(answer: T): T {
+    if (answer.stale) this.#options.observe({ kind: "stale", reason: answer.stale.reason });
+    return answer;
+  }
+}
+
+const tagKey = (repository: Repository, tag: Tag): string => `${repositoryKey(repository)}:${tag}`;
+const recordKey = (repository: Repository, tag: Tag) => ({ repository, kind: "tag" as const, name: tag });
+
+const newest = (a: TagRecord | undefined, b: TagRecord | undefined): TagRecord | undefined =>
+  a && b ? (a.checkedAt >= b.checkedAt ? a : b) : (a ?? b);
+
+function tagRecord(
+  digest: Digest,
+  facts: { mediaType?: string; size?: number; access: Access },
+  checkedAt: number,
+): TagRecord {
+  const { mediaType, size, access } = facts;
+  return {
+    digest,
+    access,
+    checkedAt,
+    ...(mediaType === undefined ? {} : { mediaType }),
+    ...(size === undefined ? {} : { size }),
+  };
+}
+
+function unsupported(error: unknown): undefined {
+  if (!hasCode(error, "unsupported")) throw error;
+}

@@ -1,0 +1,41 @@
+import { limits } from "./limits.ts";
+import type { Clock } from "./ports.ts";
+
+/** Wakes the readers of a growing spool: a few at every write, many in larger steps, since each wake-up costs one write a reader. */
+export interface Wakeups {
+  next(): Promise<void>;
+  /** The spool has grown to `end`. */
+  grown(end: number): void;
+  wake(): void;
+}
+
+export function makeWakeups(clock: Clock): Wakeups {
+  let waiting: (() => void)[] = [];
+  let wokenAt = 0;
+  let scheduled = false;
+  let latest = 0;
+
+  function wake(): void {
+    const woken = waiting;
+    waiting = [];
+    wokenAt = latest;
+    for (const resolve of woken) resolve();
+  }
+
+  async function wakeSoon(): Promise<void> {
+    scheduled = true;
+    await clock.sleep(limits.wakePauseMs);
+    scheduled = false;
+    wake();
+  }
+
+  return {
+    next: () => new Promise((resolve) => waiting.push(resolve)),
+    grown(end) {
+      latest = end;
+      if (waiting.length <= limits.wakeEachReadersMax || wokenAt === 0 || end - wokenAt >= limits.wakeBytes) wake();
+      else if (!scheduled) void wakeSoon();
+    },
+    wake,
+  };
+}
