@@ -19,6 +19,8 @@ export interface BlobOrder {
   readonly digest: Digest;
   /** Address of the client, for its share of the fills. */
   readonly client: string;
+  /** It goes on with a body that was cut: refused for a while after the cut, so that the client goes elsewhere. */
+  readonly resumes?: boolean;
 }
 
 export interface BlobsOptions {
@@ -45,7 +47,7 @@ export class Blobs {
     for (;;) {
       const local = await this.#openLocal(order);
       if (local) return local;
-      const known = missing.get(key);
+      const known = missing.get(key) ?? (order.resumes && fills.wasCut(digest) ? cutBefore() : undefined);
       if (known) throw known;
       // No await from here to the start: between a look and a start another request could begin the same fill.
       const running = fills.running(digest);
@@ -118,3 +120,6 @@ export class Blobs {
     if (hasCode(error, "missing") && error.reason !== "refused") this.#options.missing.set(key, error);
   }
 }
+
+const cutBefore = (): PullringError =>
+  new PullringError("unavailable", "this blob could not be brought to its end a moment ago");

@@ -12,11 +12,14 @@ export interface Aging {
 export interface Stale {
   readonly reason: StaleReason;
   readonly ageSec: number;
+  /** How long ago its window ended; at least 1. */
+  readonly overdueSec: number;
 }
 
 export interface FreshnessOptions {
   readonly clock: Clock;
   readonly staleIfErrorMs: number;
+  readonly freshMs: number;
 }
 
 export const ageMs = (record: Aging, clock: Clock): number => Math.max(0, clock.now() - record.checkedAt);
@@ -33,7 +36,8 @@ export function staleOr(record: Aging | undefined, error: unknown, options: Fres
   if (!record || !hasCode(error, "unavailable", "throttled", "cut", "busy", "corrupt")) throw error;
   const age = ageMs(record, options.clock);
   if (age > options.staleIfErrorMs) throw error;
-  return { reason: error.reason, ageSec: Math.floor(age / 1000) };
+  const overdueSec = Math.max(1, Math.floor((age - options.freshMs) / 1000));
+  return { reason: error.reason, ageSec: Math.floor(age / 1000), overdueSec };
 }
 
 /** Runs `ask` with a signal that aborts after a deadline: short when there is a record to fall back on. */

@@ -14,6 +14,7 @@
 export type { BlobOrder, OpenBlob } from "./blobs.ts";
 export { makeCache, type Cache, type CacheDeps } from "./cache.ts";
 export { hasCode, PullringError, type ErrorCode, type ErrorFacts, type StaleReason } from "./errors.ts";
+export { bytesBody } from "./body.ts";
 export type { Stale } from "./freshness.ts";
 export { globMatcher } from "./glob.ts";
 export { limits } from "./limits.ts";

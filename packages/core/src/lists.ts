@@ -74,7 +74,11 @@ export function makeLists(options: ListsOptions): Lists {
       return answer(await result, { joined, asked: true });
     } catch (error) {
       if (hasCode(error, "missing", "unsupported") && error.reason !== "refused") missing.set(key, error);
-      const stale = staleOr(old, error, options);
+      const stale = staleOr(old, error, {
+        clock,
+        staleIfErrorMs: options.staleIfErrorMs,
+        freshMs: policy.listFreshMs(repository),
+      });
       if (!old) throw error;
       options.observe({ kind: "stale", reason: stale.reason });
       return answer(old, { joined, asked: true, stale });

@@ -37,6 +37,8 @@ export interface ServedManifest extends HeldManifest {
   readonly joined: boolean;
 }
 
+export type ManifestFacts = Omit<ServedManifest, "bytes" | "digest" | "access"> & { readonly size: number };
+
 export interface ManifestsOptions {
   readonly source: ManifestSource;
   readonly store: BlobStore;
@@ -83,6 +85,28 @@ export class Manifests {
       if (hasCode(error, "missing") && error.reason !== "refused") missing.set(key, error);
       throw error;
     }
+  }
+
+  /** What a client's HEAD by digest is told; costs no GET unless upstream refuses HEAD. */
+  async stat(repository: Repository, digest: Digest): Promise<ManifestFacts> {
+    const { links, missing, source } = this.#options;
+    const held = await this.#openLocal(repository, digest);
+    if (held) return { ...held, size: held.bytes.length };
+    const key = `${repositoryKey(repository)}@${digest}`;
+    const known = missing.get(key);
+    if (known) throw known;
+    const link = await links.get(repository, digest);
+    if (link?.kind === "manifest" && link.size !== undefined && link.mediaType !== undefined)
+      return { mediaType: link.mediaType, size: link.size, tier: "disk", joined: false };
+    const head = await source.head(repository, digest).catch((error: unknown) => {
+      if (hasCode(error, "unsupported")) return undefined;
+      if (hasCode(error, "missing") && error.reason !== "refused") missing.set(key, error);
+      throw error;
+    });
+    if (head?.mediaType !== undefined && head.size !== undefined)
+      return { mediaType: head.mediaType, size: head.size, tier: "upstream", joined: false };
+    const got = await this.get(repository, digest);
+    return { ...got, size: got.bytes.length };
   }
 
   /** One counted GET by tag, for upstreams whose HEAD tells no digest. */

@@ -94,7 +94,7 @@ export class Tags {
       return this.#counted({ ...served, ...how, joined: how.joined || served.joined });
     } catch (error) {
       if (!old || old.digest === record.digest) throw error;
-      const stale = staleOr(old, error, this.#options);
+      const stale = this.#staleOr(old, error, { repository, tag });
       return this.#counted({ ...(await manifests.get(repository, old.digest)), ...how, stale });
     }
   }
@@ -115,7 +115,7 @@ export class Tags {
       return { ...(await result), joined, asked: true, ...fallback };
     } catch (error) {
       if (hasCode(error, "missing") && !joined) await this.#forget(repository, tag, error);
-      const stale = staleOr(old, error, this.#options);
+      const stale = this.#staleOr(old, error, { repository, tag });
       if (!old) throw error;
       return { record: old, old, stale, joined, asked: true };
     }
@@ -173,6 +173,11 @@ export class Tags {
 
   async #record(repository: Repository, tag: Tag): Promise<TagRecord | undefined> {
     return (await this.#options.records.get(recordKey(repository, tag))) as TagRecord | undefined;
+  }
+
+  #staleOr(old: TagRecord | undefined, error: unknown, of: { repository: Repository; tag: Tag }): Stale {
+    const { clock, policy, staleIfErrorMs } = this.#options;
+    return staleOr(old, error, { clock, staleIfErrorMs, freshMs: policy.freshMs(of.repository, of.tag) });
   }
 
   #counted<T extends { readonly stale?: Stale }>(answer: T): T {
