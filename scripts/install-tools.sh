@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Installs from Debian what the tests with real parts and the bench drive: registries, clients, nginx, a load client.
+# Run as root. Does nothing when everything is there; says something only when it fails.
+set -euo pipefail
+
+packages=(docker-registry nginx-light openssl podman skopeo wrk)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+# Debian starts the services that it installs (a registry on :5000, nginx on :80) unless this file says no (invoke-rc.d(8)).
+policy=/usr/sbin/policy-rc.d
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$log" "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+{
+  apt-get update -qq &&
+    apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}"
+} </dev/null >"$log" 2>&1 || {
+  cat "$log" >&2
+  exit 1
+}

@@ -1,0 +1,116 @@
+// What `npm test` runs: the packages' tests side by side, then one by one those that start real programs, then one summary.
+// Arguments choose files by a part of their path: `npm test -- core/src/tags e2e`; `--name PATTERN` chooses tests by name.
+import { globSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { relative } from "node:path";
+import { run } from "node:test";
+import type { TestEvent } from "node:test/reporters";
+import { fileURLToPath } from "node:url";
+import { inspect, parseArgs } from "node:util";
+
+interface Phase {
+  readonly name: string;
+  readonly files: readonly string[];
+  readonly concurrency: number;
+  /** A file that never ends (a handle left open) fails the run when this is over. */
+  readonly phaseTimeoutMs: number;
+}
+
+interface Tally {
+  passed: number;
+  failed: number;
+  skipped: number;
+  filesFailed: number;
+}
+
+/** For one test that sets none of its own. */
+const testTimeoutMs = 60_000;
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { name: { type: "string" } } });
+
+/** Longer runs that are not for every change; they have commands of their own. */
+const apart = /^test\/(?:bench|soak)\//;
+
+function filesOf(pattern: string): string[] {
+  const chosen = (file: string): boolean =>
+    !apart.test(file) && (positionals.length === 0 || positionals.some((part) => file.includes(part)));
+  return globSync(pattern, { cwd: root }).filter(chosen).sort();
+}
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+const nameOf = (file: string | undefined): string => (file === undefined ? "?" : relative(root, file));
+
+type EventData<T extends TestEvent["type"]> = Extract<TestEvent, { type: T }>["data"];
+
+/** A test counts once; a suite only when it was skipped as a whole, a file only when it failed beside its tests. */
+const isCounted = (data: EventData<"test:pass"> | EventData<"test:fail">): boolean =>
+  data.details.type !== "suite" || data.skip !== undefined;
+
+function reportFailure(data: EventData<"test:fail">): void {
+  // The runner's own error wraps what the test threw, and a suite's says only that a test in it failed.
+  const error: Error & { failureType?: string } = data.details.error;
+  if (error.failureType === "subtestsFailed") return;
+  say(`✗ ${nameOf(data.file)}:${data.line ?? 0}  ${data.name}`);
+  say(inspect(error.cause ?? error).replace(/^/gm, "    "));
+}
+
+function reportFile(tally: Tally, data: EventData<"test:summary">): void {
+  if (data.file === undefined) return;
+  const { passed, skipped, tests } = data.counts;
+  const mark = data.success ? "✓" : "✗";
+  const rest = skipped > 0 ? `, ${skipped} skipped` : "";
+  say(`${mark} ${nameOf(data.file)}  ${passed} of ${tests}${rest}, ${seconds(data.duration_ms)}`);
+  if (!data.success) tally.filesFailed++;
+}
+
+function report(tally: Tally, event: TestEvent): void {
+  if (event.type === "test:stderr" || event.type === "test:stdout") {
+    process.stdout.write(event.data.message);
+  } else if (event.type === "test:diagnostic") {
+    // What went wrong outside any test, such as an error thrown after its test had ended.
+    if (/^(?:Error|Warning):/.test(event.data.message)) say(`! ${nameOf(event.data.file)}  ${event.data.message}`);
+  } else if (event.type === "test:summary") {
+    reportFile(tally, event.data);
+  } else if (event.type === "test:pass" && isCounted(event.data)) {
+    if (event.data.skip === undefined) tally.passed++;
+    else {
+      tally.skipped++;
+      say(`- ${nameOf(event.data.file)}  ${event.data.name}: ${event.data.skip}`);
+    }
+  } else if (event.type === "test:fail") {
+    if (isCounted(event.data)) tally.failed++;
+    reportFailure(event.data);
+  }
+}
+
+async function runPhase(phase: Phase, tally: Tally): Promise<void> {
+  if (phase.files.length === 0) return;
+  say(`${phase.name}: ${phase.files.length} files, ${phase.concurrency} at a time`);
+  const events = run({
+    cwd: root,
+    files: phase.files.map((file) => `${root}${file}`),
+    concurrency: phase.concurrency,
+    timeout: testTimeoutMs,
+    signal: AbortSignal.timeout(phase.phaseTimeoutMs),
+    ...(values.name === undefined ? {} : { testNamePatterns: values.name }),
+  });
+  for await (const event of events as AsyncIterable<TestEvent>) report(tally, event);
+}
+
+const startedAt = performance.now();
+const tally: Tally = { passed: 0, failed: 0, skipped: 0, filesFailed: 0 };
+const unit = [...filesOf("packages/*/src/**/*.test.ts"), ...filesOf("test/*.test.ts")];
+const real = filesOf("test/*/**/*.test.ts");
+await runPhase(
+  { name: "units", files: unit, concurrency: Math.max(2, availableParallelism()), phaseTimeoutMs: 300_000 },
+  tally,
+);
+await runPhase({ name: "whole programs", files: real, concurrency: 1, phaseTimeoutMs: 480_000 }, tally);
+
+if (unit.length + real.length === 0) say(`no test file matches ${positionals.join(" ")}`);
+say(
+  `\n${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped in ${seconds(performance.now() - startedAt)}`,
+);
+process.exitCode = tally.failed + tally.filesFailed > 0 || tally.passed === 0 ? 1 : 0;
