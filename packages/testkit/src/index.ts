@@ -4,6 +4,8 @@ export type { HubAccount, HubKnobs } from "./hub/knobs.ts";
 export type { HubOrigin, LedgerEntry, LedgerMatch, RequestKind } from "./hub/ledger.ts";
 export type { Descriptor } from "./hub/content.ts";
 export { type ImageDescriptor, type IndexDescriptor, mediaTypes } from "./hub/images.ts";
+export { ask, type Asked, type AskOptions } from "./ask.ts";
+export { type CatalogueRow, fillCatalogue } from "./hub/catalogue.ts";
 export { digestOf, eventually } from "./assert.ts";
 export { type FaultProxy, type FaultProxyOptions, startFaultProxy, type Toxics } from "./fault-proxy.ts";
 export { type VirtualClock, virtualClock } from "./virtual-clock.ts";

@@ -36,7 +36,7 @@ const formats = {
 } as const;
 
 /** A size (one file of noise, a tar of exactly that size, uncompressed) or the files of a gzipped tar. */
-export type LayerSpec = number | Readonly<Record<string, string>>;
+export type LayerSpec = number | Readonly<Record<string, string | Uint8Array>>;
 
 export interface ImageOptions extends Place {
   readonly tag?: string;
