@@ -1,0 +1,71 @@
+import type { Socket } from "node:net";
+
+import type { Clock } from "@pullring/core";
+import { buildConnector } from "undici";
+
+import type { AddressGuard } from "./addresses.ts";
+import type { UpstreamConfig } from "./config.ts";
+import { limits } from "./limits.ts";
+import { toLookupFunction, type Lookup } from "./resolver.ts";
+import { WireError } from "./wire-error.ts";
+
+export interface ConnectorOptions {
+  readonly upstream: UpstreamConfig;
+  readonly clock: Clock;
+  readonly guard: AddressGuard;
+  readonly resolve: Lookup;
+  /** Origins that the operator has written down; they may lie anywhere. */
+  readonly trustedOrigins: ReadonlySet<string>;
+}
+
+/** undici's connectors return their socket, its types don't say so. */
+type Dial = (options: buildConnector.Options, callback: buildConnector.Callback) => Socket | undefined;
+
+/**
+ * Connects for one upstream. The address is checked here, after the name was resolved and as the socket will use it: a check of the URL
+ * alone would be passed by a name that resolves to a private address.
+ */
+export function makeConnector(options: ConnectorOptions): buildConnector.connector {
+  const { upstream, clock, guard, resolve, trustedOrigins } = options;
+  const refusal = (host: string): WireError =>
+    new WireError("forbidden", `${host} is at an address that may not be dialled`);
+
+  const openly = toLookupFunction(resolve, (addresses) => addresses);
+  const guarded = toLookupFunction(resolve, (addresses) => {
+    const admitted = addresses.filter(({ address }) => !guard.refusesAddress(address));
+    if (admitted.length === 0) throw refusal(upstream.name);
+    return admitted;
+  });
+
+  const build = (ca: string | undefined) => {
+    const common = { allowH2: false, timeout: 0, ...(ca === undefined ? {} : { ca }) };
+    return {
+      open: buildConnector({ ...common, lookup: openly }) as Dial,
+      guarded: buildConnector({ ...common, lookup: guarded }) as Dial,
+    };
+  };
+  let ca = upstream.ca?.();
+  let dials = build(ca);
+
+  return (target, callback) => {
+    const current = upstream.ca?.();
+    if (current !== ca) dials = build((ca = current));
+    const trusted = upstream.allowPrivateAddresses || trustedOrigins.has(originOf(target));
+    if (!trusted && guard.refusesHost(target.hostname)) {
+      process.nextTick(() => callback(refusal(target.hostname), null));
+      return;
+    }
+    const done = new AbortController();
+    const dial = trusted ? dials.open : dials.guarded;
+    const socket = dial(target, (...args) => {
+      done.abort();
+      callback(...args);
+    });
+    clock.sleep(limits.connectMs, done.signal).then(
+      () => socket?.destroy(new WireError("unreachable", `no connection within ${limits.connectMs} ms`)),
+      () => {},
+    );
+  };
+}
+
+const originOf = ({ protocol, host }: buildConnector.Options): string => new URL(`${protocol}//${host}`).origin;

@@ -1,0 +1,5 @@
+/**
+ * How to ask a registry: tokens, redirects, lanes, retries and pauses, behind core's ports. README.md has the flow of a request.
+ */
+export type { AccountConfig, Log, RequestKind, UpstreamConfig, UpstreamEvent, UpstreamsOptions } from "./config.ts";
+export { makeUpstreams, type Upstreams } from "./sources.ts";

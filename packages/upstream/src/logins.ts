@@ -1,0 +1,82 @@
+import { PullringError, type Clock } from "@pullring/core";
+
+import type { Log } from "./config.ts";
+import type { AccountLane } from "./lanes.ts";
+import { limits } from "./limits.ts";
+
+/** An account's name and password, as an Authorization header (RFC 7617). */
+export interface Login {
+  readonly lane: string;
+  readonly basic: string;
+}
+
+/** The credentials of accounts, and which of them an upstream has refused. */
+export interface Logins {
+  /** undefined for an anonymous lane. Rejects with `unavailable` for an account that is benched or has no password. */
+  open(lane: AccountLane): Promise<Login | undefined>;
+  /** Upstream has taken these credentials. */
+  accept(login: Login): void;
+  isProven(login: Login): boolean;
+  /** Benches the account, longer each time; new credentials end it. Returns what to throw. */
+  refuse(login: Login): PullringError;
+}
+
+interface Standing {
+  /** Credentials that were taken. */
+  proven?: string;
+  refused?: { readonly basic: string; readonly untilMs: number; readonly times: number };
+}
+
+export function makeLogins({ upstream, clock, log }: { upstream: string; clock: Clock; log: Log }): Logins {
+  const standings = new Map<string, Standing>();
+
+  function standingOf(lane: string): Standing {
+    const standing = standings.get(lane) ?? {};
+    standings.set(lane, standing);
+    return standing;
+  }
+
+  const benched = (lane: string, leftMs: number): PullringError =>
+    new PullringError("unavailable", `${upstream} refuses the credentials of ${lane}`, {
+      reason: "refused",
+      retryAfterSec: Math.ceil(leftMs / 1000),
+    });
+
+  function refuse({ lane, basic }: Login): PullringError {
+    const standing = standingOf(lane);
+    const { refused } = standing;
+    if (refused?.basic === basic && refused.untilMs > clock.monotonic())
+      return benched(lane, refused.untilMs - clock.monotonic());
+    const times = refused?.basic === basic ? refused.times + 1 : 1;
+    const pauseMs = Math.min(limits.benchMsMax, limits.benchMs * 2 ** (times - 1));
+    standing.refused = { basic, times, untilMs: clock.monotonic() + pauseMs };
+    delete standing.proven;
+    log.error({ upstream, lane, pauseSec: pauseMs / 1000 }, "upstream refuses the credentials of this account");
+    return benched(lane, pauseMs);
+  }
+
+  async function read({ name, account }: AccountLane): Promise<Login | undefined> {
+    if (!account) return undefined;
+    const password = await account.password.read();
+    return { lane: name, basic: `Basic ${Buffer.from(`${account.username}:${password}`).toString("base64")}` };
+  }
+
+  return {
+    async open(lane) {
+      const login = await read(lane).catch(() => ({ lane: lane.name, basic: "" }));
+      if (!login) return undefined;
+      if (login.basic === "") throw refuse(login);
+      const { refused } = standingOf(lane.name);
+      const leftMs = refused?.basic === login.basic ? refused.untilMs - clock.monotonic() : 0;
+      if (leftMs > 0) throw benched(lane.name, leftMs);
+      return login;
+    },
+    accept({ lane, basic }) {
+      const standing = standingOf(lane);
+      standing.proven = basic;
+      delete standing.refused;
+    },
+    isProven: ({ lane, basic }) => standings.get(lane)?.proven === basic,
+    refuse,
+  };
+}

@@ -1,0 +1,139 @@
+import { PullringError, type Clock } from "@pullring/core";
+
+import { makeCollector } from "./collector.ts";
+import type { Log, UpstreamConfig } from "./config.ts";
+import type { CoolDowns } from "./cool-downs.ts";
+import { headerOf } from "./headers.ts";
+import type { AccountLane } from "./lanes.ts";
+import { limits } from "./limits.ts";
+import type { Login, Logins } from "./logins.ts";
+import { tokenUrl, type BearerScheme } from "./realm.ts";
+import { retryAfterSec } from "./retry-after.ts";
+import { coolDownKey, type Send } from "./sender.ts";
+import { WireError } from "./wire-error.ts";
+
+export interface TokenOrder {
+  readonly lane: AccountLane;
+  readonly login: Login | undefined;
+  readonly scheme: BearerScheme;
+  readonly scope: string;
+}
+
+/** A token and its life, in monotonic ms from when it was asked for: upstream's clock does not count. */
+export interface HeldToken {
+  readonly text: string;
+  readonly refreshMs: number;
+  readonly endMs: number;
+}
+
+/** One end of the token protocol (distribution token spec). */
+export interface TokenServer {
+  /** Throws `unavailable`, and logs, when the challenge names a server that may not be asked. */
+  urlOf(scheme: BearerScheme, scope: string | undefined): URL;
+  /** One try. Rejects with `missing` when the repository is not there for this lane. */
+  fetch(order: TokenOrder): Promise<HeldToken>;
+}
+
+export interface TokenServerOptions {
+  readonly upstream: UpstreamConfig;
+  readonly send: Send;
+  readonly logins: Logins;
+  readonly coolDowns: CoolDowns;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+interface TokenAnswer {
+  readonly url: URL;
+  readonly status: number;
+  readonly body: Buffer;
+  readonly retryAfter: string | undefined;
+}
+
+export function makeTokenServer(options: TokenServerOptions): TokenServer {
+  const { upstream, send, logins, coolDowns, clock, log } = options;
+
+  function urlOf(scheme: BearerScheme, scope: string | undefined): URL {
+    try {
+      return tokenUrl(scheme, scope, upstream);
+    } catch (error) {
+      log.error({ upstream: upstream.name, why: (error as Error).message }, "refused to ask for a token");
+      throw error;
+    }
+  }
+
+  async function ask(url: URL, { lane, login }: TokenOrder): Promise<TokenAnswer> {
+    const body = makeCollector(limits.tokenBytesMax, () => {
+      throw new PullringError("unavailable", `${url.host} sends too long an answer for a token`);
+    });
+    // A redirect is not followed: it could lead the credentials to where no token is made.
+    const request = {
+      url,
+      method: "GET",
+      headers: {},
+      bulk: false,
+      follow: false,
+      authorization: login?.basic,
+    } as const;
+    const { status, headers } = await send({ kind: "token", lane, request }, () => body);
+    return { url, status, body: body.bytes(), retryAfter: headerOf(headers, "retry-after") };
+  }
+
+  /**
+   * Some token servers say 403 for a repository that is not there or not for us (ghcr.io), which must not bench an account: unless its
+   * credentials are known to be good, asking without a repository tells.
+   */
+  async function denied(order: TokenOrder, status: number): Promise<PullringError> {
+    const { login, lane, scheme } = order;
+    const why = `${upstream.name} gives ${lane.name} no token for this repository`;
+    const missing = new PullringError("missing", why, { reason: "refused" });
+    if (!login || logins.isProven(login)) return missing;
+    if (status === 403 && (await ask(urlOf(scheme, undefined), order)).status === 200) {
+      logins.accept(login);
+      return missing;
+    }
+    return logins.refuse(login);
+  }
+
+  function failed({ url, status, retryAfter }: TokenAnswer, lane: AccountLane): PullringError {
+    const text = `${url.host} answers ${status} when asked for a token`;
+    if (status >= 500) return new PullringError("unavailable", text, { cause: new WireError("reset", text) });
+    if (status !== 429) return new PullringError("unavailable", text);
+    const pauseSec = retryAfterSec(retryAfter, clock.now());
+    coolDowns.begin(coolDownKey(lane, "token"), pauseSec);
+    return new PullringError("throttled", text, { retryAfterSec: pauseSec });
+  }
+
+  return {
+    urlOf,
+    async fetch(order) {
+      const askedMs = clock.monotonic();
+      const answer = await ask(urlOf(order.scheme, order.scope), order);
+      const { status } = answer;
+      if (status === 401 || status === 403) throw await denied(order, status);
+      if (status !== 200) throw failed(answer, order.lane);
+      if (order.login) logins.accept(order.login);
+      return readToken(answer, askedMs);
+    },
+  };
+}
+
+function readToken({ body, url }: TokenAnswer, askedMs: number): HeldToken {
+  const answer = parseObject(body);
+  const text = answer?.["token"] || answer?.["access_token"];
+  if (typeof text !== "string" || !/^[\x21-\x7e]+$/.test(text))
+    throw new PullringError("unavailable", `${url.host} answers without a token`);
+  const expiresIn = Number(answer?.["expires_in"]);
+  const lifeMs = Math.max(limits.tokenLifeSecMin, Number.isFinite(expiresIn) ? expiresIn : 0) * 1000;
+  const refreshMs = askedMs + Math.min(lifeMs * limits.tokenLifeShare, lifeMs - limits.tokenEarlyMs);
+  return { text, refreshMs, endMs: askedMs + lifeMs };
+}
+
+function parseObject(body: Buffer): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(body.toString());
+    return typeof value === "object" && value !== null ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}

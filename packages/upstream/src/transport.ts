@@ -1,0 +1,65 @@
+import type { Clock } from "@pullring/core";
+import { Agent } from "undici";
+
+import { makeAddressGuard } from "./addresses.ts";
+import { makeBreaker } from "./breaker.ts";
+import type { UpstreamConfig } from "./config.ts";
+import { makeConnector } from "./connector.ts";
+import { exchange, type Head, type OnHead, type WireRequest } from "./exchange.ts";
+import { limits } from "./limits.ts";
+import { makePace } from "./pace.ts";
+import type { Lookup } from "./resolver.ts";
+import { WireError } from "./wire-error.ts";
+
+/** The connections to one upstream: its registry, its token servers, its CDNs. */
+export interface Transport {
+  /** See `exchange`; a host that could not be reached a moment ago is not dialled. */
+  exchange(request: WireRequest, onHead: OnHead): Promise<Head>;
+  /** Ends every request that runs. */
+  close(): Promise<void>;
+}
+
+export interface TransportOptions {
+  readonly upstream: UpstreamConfig;
+  readonly clock: Clock;
+  readonly resolve: Lookup;
+}
+
+export function makeTransport({ upstream, clock, resolve }: TransportOptions): Transport {
+  const trustedOrigins = new Set([upstream.url.origin, ...upstream.tokenOrigins.map((text) => new URL(text).origin)]);
+  const connect = makeConnector({ upstream, clock, resolve, trustedOrigins, guard: makeAddressGuard() });
+  const breaker = makeBreaker(clock);
+  const pace = makePace(upstream.bandwidthBytesPerSec, clock);
+  const small = Math.min(limits.smallConnectionsMax, Math.ceil(upstream.connectionsMax / 2));
+  const agents = {
+    small: makeAgent(connect, small),
+    bulk: makeAgent(connect, Math.max(1, upstream.connectionsMax - small)),
+  };
+
+  return {
+    async exchange(request, onHead) {
+      request.signal?.throwIfAborted();
+      const entered = breaker.enter(request.url.origin);
+      if (typeof entered === "number")
+        throw new WireError("unreachable", `${request.url.host}: could not be reached a moment ago`);
+      const dispatcher = request.bulk ? agents.bulk : agents.small;
+      return await exchange({ dispatcher, request, onHead, clock, pace, onOutcome: entered });
+    },
+    async close() {
+      await Promise.all([agents.small.destroy(), agents.bulk.destroy()]);
+    },
+  };
+}
+
+const makeAgent = (connect: ReturnType<typeof makeConnector>, connections: number): Agent =>
+  new Agent({
+    connect,
+    connections,
+    pipelining: 1,
+    allowH2: false,
+    // Every time limit is kept by `watch.ts` and the connector, on our own clock.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    maxHeaderSize: limits.headBytesMax,
+    keepAliveTimeout: limits.keepAliveMs,
+  });
