@@ -32,8 +32,8 @@ export const limits = {
   lanesPerRequestMax: 2,
   /** How long a lane that saw what others could not is asked first. */
   seenByMs: 10 * minuteMs,
-  /** How long an upstream that refused HEAD of a blob is asked by a range of one byte. */
-  headRefusedMs: 10 * minuteMs,
+  /** How long an upstream whose HEAD of a blob told no size is asked by a range of one byte. */
+  headTellsNothingMs: 10 * minuteMs,
   memoriesMax: 10_000,
 
   /** Fail fast after a failed connection: doubles per failure in a row. */
