@@ -26,7 +26,9 @@ export function ask(url: string, options: AskOptions = {}): Promise<Asked> {
   const { body, readBytesMax = Number.POSITIVE_INFINITY, headers = {}, ...rest } = options;
   const start = url.startsWith("https:") ? httpsRequest : httpRequest;
   const { promise, resolve, reject } = Promise.withResolvers<Asked>();
+  let isAnswered = false;
   const request = start(url, { ...rest, headers: headers as Record<string, string>, agent: false }, (response) => {
+    isAnswered = true;
     const chunks: Buffer[] = [];
     let received = 0;
     const finish = (broke?: string): void =>
@@ -39,7 +41,8 @@ export function ask(url: string, options: AskOptions = {}): Promise<Asked> {
     response.on("end", () => finish());
     response.on("error", (error: NodeJS.ErrnoException) => finish(error.code ?? error.message));
   });
-  request.on("error", reject);
+  // Once there is an answer, its own error follows and says how it ended.
+  request.on("error", (error) => (isAnswered ? undefined : reject(error)));
   request.end(body);
   return promise;
 }

@@ -56,6 +56,12 @@ function poisoned(toxics: Toxics, signal: AbortSignal, end?: () => void): Transf
   });
 }
 
+function resetSocket(socket: Socket): void {
+  // libuv refuses to reset what is shutting down, and Node then never frees the handle.
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
 /** A TCP proxy on loopback that can be slow, cut, stall and reset. */
 export async function startFaultProxy(options: FaultProxyOptions): Promise<FaultProxy> {
   const { target, host = "127.0.0.1" } = options;
@@ -64,7 +70,7 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
   const open = new Set<Socket>();
 
   async function carry(client: Socket): Promise<void> {
-    const upstream = connect({ host: target.host ?? "127.0.0.1", port: target.port });
+    const upstream = connect({ host: target.host ?? "127.0.0.1", port: target.port, allowHalfOpen: true });
     const controller = new AbortController();
     const { signal } = controller;
     const leave = (): void => void (controller.abort(), open.delete(client), upstream.destroy(), client.destroy());
@@ -87,7 +93,7 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
     if (toxics.refuse) client.resetAndDestroy();
     else void carry(client);
   });
-  const reset = (): void => open.forEach((client) => client.resetAndDestroy());
+  const reset = (): void => open.forEach(resetSocket);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject).listen(0, host, resolve);
   await promise;

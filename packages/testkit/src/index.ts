@@ -5,6 +5,7 @@ export type { HubOrigin, LedgerEntry, LedgerMatch, RequestKind } from "./hub/led
 export type { Descriptor } from "./hub/content.ts";
 export { type ImageDescriptor, type IndexDescriptor, mediaTypes } from "./hub/images.ts";
 export { hubProfiles } from "./hub/profiles.ts";
+export { type Certificate, testCertificates } from "./certificates/certificates.ts";
 export { ask, type Asked, type AskOptions } from "./ask.ts";
 export { type CatalogueRow, fillCatalogue } from "./hub/catalogue.ts";
 export { digestOf, eventually } from "./assert.ts";

@@ -7,7 +7,7 @@ const minuteMs = 60_000;
 const byRate: AbuseLimit = { retryAfterSec: 60, bareLf: false, text: "Too Many Requests" };
 
 function abuseReply({ text, retryAfterSec, bareLf }: AbuseLimit): Reply {
-  const headers = { "content-type": "text/plain", "retry-after": `${retryAfterSec}`, connection: "close" };
+  const headers = { "Content-Type": "text/plain", "Retry-After": `${retryAfterSec}`, Connection: "close" };
   if (!bareLf) return { status: 429, headers, body: textBytes(`${text}\n`) };
   const head = [
     "HTTP/1.1 429 Too Many Requests",

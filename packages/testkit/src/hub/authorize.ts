@@ -15,14 +15,14 @@ const quoted = (fields: Record<string, string | undefined>): string =>
     .join(",");
 
 function scopeIn(knobs: HubState["knobs"], repository: string | undefined): string | undefined {
-  if (knobs.challengeScope === "absent") return undefined;
-  if (knobs.challengeScope !== "exact") return knobs.challengeScope;
-  return repository === undefined ? undefined : `repository:${repository}:pull`;
+  if (repository === undefined) return knobs.pingScope;
+  if (knobs.challengeScope === "exact") return `repository:${repository}:pull`;
+  return knobs.challengeScope === "absent" ? undefined : knobs.challengeScope;
 }
 
 function challenge({ knobs, origins }: HubState, repository: string | undefined, problem: Problem): string {
   if (knobs.auth === "basic") return `Basic realm="${knobs.realm ?? "registry"}"`;
-  const query = knobs.realmQuery === undefined ? "" : `?${knobs.realmQuery}`;
+  const query = knobs.realmQuery === undefined ? "" : `?${knobs.realmQuery.replace("<repository>", repository ?? "")}`;
   const realm = knobs.realm ?? `${origins.token}/token${query}`;
   const scope = scopeIn(knobs, repository);
   return `Bearer ${quoted({ realm, service: knobs.service, scope, error: problem })}`;

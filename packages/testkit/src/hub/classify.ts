@@ -37,7 +37,7 @@ function apiTarget(path: string, method: string, isRanged: boolean): Target {
 /** What a request is about, by its path, decoded, alone. */
 export function classify(origin: HubOrigin, path: string, options: { method: string; isRanged: boolean }): Target {
   const { method, isRanged } = options;
-  if (origin === "token") return { kind: path === "/token" ? "token" : "other" };
+  if (origin === "token") return { kind: "token" };
   const isApi = origin === "registry" && !path.startsWith(downloadsPrefix);
   return isApi ? apiTarget(path, method, isRanged) : contentTarget(path, method, isRanged);
 }

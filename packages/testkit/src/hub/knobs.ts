@@ -37,11 +37,13 @@ export interface HubKnobs {
   // ---- The challenge ----
   /** Replaces the realm: another host, a hostile address. */
   realm: string | undefined;
-  /** A query that the realm already carries, without "?". */
+  /** A query that the realm already carries, without "?"; `<repository>` in it is replaced. */
   realmQuery: string | undefined;
   service: string | undefined;
-  /** `exact`, `absent`, or any text sent instead (ghcr.io's placeholder, ECR's "aws"). Text goes on `/v2/` as well. */
+  /** On a resource: `exact`, `absent`, or any text sent instead (ECR's "aws"). */
   challengeScope: string;
+  /** On `/v2/`: none, or any text (ghcr.io's placeholder). */
+  pingScope: string | undefined;
   /** False: a 401 on a resource has no WWW-Authenticate; only `/v2/` has. */
   challengeOnResource: boolean;
 
@@ -66,8 +68,8 @@ export interface HubKnobs {
   /** Which manifest GETs count: each, the second of two, or those of manifests that are no index. */
   count: "every-get" | "every-2nd-get" | "leaf-only";
   countMissing: boolean;
-  /** Per IPv4 address or IPv6 /64. */
-  anonymousLimit: number;
+  /** Per IPv4 address or IPv6 /64; undefined = unlimited. */
+  anonymousLimit: number | undefined;
   anonymousWindowSec: number;
   /** Repositories that are free for everybody and have no `ratelimit-*` headers. */
   exemptRepositories: readonly string[];
@@ -141,6 +143,7 @@ export const hubKnobs = (): HubKnobs => ({
   realmQuery: undefined,
   service: "registry.docker.io",
   challengeScope: "exact",
+  pingScope: undefined,
   challengeOnResource: true,
   tokenLifetimeSec: 300,
   tokenField: "both",

@@ -90,7 +90,12 @@ export function makeLedger() {
         resolve(entry);
       };
       watchers.add(watch);
-      signal?.addEventListener("abort", () => (watchers.delete(watch), reject(signal.reason as Error)), { once: true });
+      const giveUp = (): void => {
+        watchers.delete(watch);
+        reject(signal?.reason as Error);
+      };
+      if (signal?.aborted === true) giveUp();
+      signal?.addEventListener("abort", giveUp, { once: true });
       return promise;
     },
   };

@@ -93,8 +93,9 @@ export function makeQuota(knobs: HubKnobs, now: () => number) {
     reset: (): void => spendings.clear(),
     /** Whether a GET of this manifest would be refused now. */
     isSpent: (who: Payer): boolean => remainingOf(who) === 0,
-    /** Charges one manifest GET; tells whether the counter moved. */
+    /** Charges one manifest GET; tells whether it left fewer pulls than before. */
     charge(who: Payer): boolean {
+      if (who.limit === undefined) return false;
       const account = spending(who);
       account.gets += 1;
       return account.gets % getsPerPull() === 0;

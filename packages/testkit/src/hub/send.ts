@@ -65,7 +65,7 @@ function chunkSizeFor({ knobs, exchange }: Delivery): number {
 }
 
 async function writeBody(delivery: Delivery, body: Bytes, end: number): Promise<void> {
-  const { response, exchange, knobs, line, signal } = delivery;
+  const { response, exchange, knobs, ledger, line, signal } = delivery;
   const ownPace = makePace(() => exchange.fault.dripBytesPerSec ?? knobs.responseBytesPerSec);
   const step = chunkSizeFor(delivery);
   for (let offset = 0; offset < end && !signal.aborted; offset += step) {
@@ -75,6 +75,7 @@ async function writeBody(delivery: Delivery, body: Bytes, end: number): Promise<
     await line(chunk.length, signal);
     if (!response.write(chunk)) await once(response, "drain", { signal });
     exchange.entry.bytesSent += chunk.length;
+    ledger.record(exchange.entry);
   }
 }
 

@@ -78,7 +78,7 @@ function makeLogins({ knobs, now }: HubState) {
   };
 }
 
-/** `GET|POST /token`. */
+/** `GET|POST` of any path: realms differ between registries. */
 export function makeTokenOrigin(state: HubState) {
   const { knobs } = state;
   const login = makeLogins(state);
@@ -118,8 +118,7 @@ export function makeTokenOrigin(state: HubState) {
   }
 
   return async function answer(exchange: Exchange): Promise<Reply> {
-    const { request, path, entry } = exchange;
-    if (path !== "/token") return refusal(404);
+    const { request, entry } = exchange;
     if (knobs.tokenStatus !== undefined) return refusal(knobs.tokenStatus);
     const isPost = request.method === "POST";
     if (isPost && knobs.tokenPostStatus !== undefined) return refusal(knobs.tokenPostStatus);
