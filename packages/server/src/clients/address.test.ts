@@ -9,6 +9,8 @@ import { connect as connectTls } from "node:tls";
 
 import { ask, testCertificates } from "@pullring/testkit";
 
+import type { Network } from "../config/config.ts";
+
 import { makeClientAddress } from "./address.ts";
 
 const header = Buffer.from(
@@ -23,9 +25,14 @@ interface Setup {
   readonly make?: (listener: RequestListener) => Server;
 }
 
+function network(cidr: string): Network {
+  const [address = "", prefixBits = 32] = cidr.split("/");
+  return { address, prefixBits: Number(prefixBits), family: "ipv4" };
+}
+
 /** A server that answers with the address of whoever asks. */
 async function start(t: TestContext, { make = createServer, trustedProxies = [], ...rest }: Setup): Promise<number> {
-  const addresses = makeClientAddress({ trustedProxies, ...rest });
+  const addresses = makeClientAddress({ trustedProxies: trustedProxies.map(network), ...rest });
   const server = addresses.front(make((incoming, response) => response.end(addresses.of(incoming))));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -1,6 +1,8 @@
 import type { IncomingMessage } from "node:http";
 import type { Server, Socket } from "node:net";
 
+import type { Network } from "../config/config.ts";
+
 import { networks, parseAddress, type Networks } from "./networks.ts";
 import { takeProxyHeader } from "./proxy-protocol.ts";
 
@@ -18,8 +20,8 @@ export interface ClientAddress {
 }
 
 export interface ClientAddressOptions {
-  /** CIDR blocks. Only they are believed, by the PROXY protocol and by X-Forwarded-For. */
-  readonly trustedProxies: readonly string[];
+  /** Only they are believed, by the PROXY protocol and by X-Forwarded-For. */
+  readonly trustedProxies: readonly Network[];
   readonly proxyHeaderTimeoutMs?: number;
 }
 

