@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ask } from "../ask.ts";
 import { digestOf } from "../assert.ts";
+import { testCertificates } from "../certificates/certificates.ts";
 import { startHub } from "./hub.ts";
 import { hubProfiles } from "./profiles.ts";
 import { clientOf, errorCode, hubFor, signedUrl, tokenFor } from "./test-client.ts";
@@ -185,4 +186,20 @@ test("a hub listens where it is told", async () => {
   assert.equal((await ask(`${hub.url}/v2/`)).status, 401);
   await hub.close();
   await assert.rejects(ask(`${hub.url}/v2/`), { code: "ECONNREFUSED" });
+});
+
+test("with a certificate every origin speaks TLS, and faults still cut", async (t) => {
+  const { ca, server } = testCertificates();
+  const hub = await hubFor(t, { tls: server });
+  const { digest } = hub.content.addBlob({ repository, size: 100_000 });
+  const { body } = await ask(`${hub.tokenOrigin}/token?scope=repository:${repository}:pull`, { ca });
+  const headers = { authorization: `Bearer ${(JSON.parse(body.toString()) as { token: string }).token}` };
+  const redirect = await ask(`${hub.url}/v2/${repository}/blobs/${digest}`, { ca, headers });
+  const url = redirect.headers.location ?? "";
+  assert.match(url, /^https:/);
+  for (const cutBy of ["fin", "rst"] as const) {
+    hub.faults.add({ kind: "cdn_get" }, { cutAfterBytes: 50_000, cutBy });
+    assert.equal((await ask(url, { ca })).broke, "ECONNRESET");
+  }
+  assert.equal(await digestOf((await ask(url, { ca })).body), digest);
 });

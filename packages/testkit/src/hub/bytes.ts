@@ -10,7 +10,7 @@ export interface Bytes {
 export type DigestAlgorithm = "sha256" | "sha512";
 
 /** Bytes per step when something is read through; also what one write to a socket holds. */
-export const chunkBytes = 256 * 1024;
+export const chunkBytes = 1024 * 1024;
 
 export const bytesOf = (source: Uint8Array): Bytes => ({
   size: source.byteLength,

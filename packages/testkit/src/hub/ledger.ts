@@ -46,7 +46,7 @@ export interface LedgerEntry {
 }
 
 /** Fields that must be equal; a list means one of them. */
-export type LedgerQuery = {
+type LedgerQuery = {
   readonly [Key in keyof LedgerEntry]?: LedgerEntry[Key] | readonly LedgerEntry[Key][];
 };
 

@@ -13,7 +13,7 @@ const isIndex = (manifest: HubManifest): boolean => indexTypes.has(manifest.medi
 
 const unknown = (message: string): Reply => errorReply({ status: 404, code: "MANIFEST_UNKNOWN", message });
 
-export function findManifest(repository: HubRepository, reference: string): HubManifest | undefined {
+function findManifest(repository: HubRepository, reference: string): HubManifest | undefined {
   const digest = reference.includes(":") ? reference : repository.tags.get(reference);
   return digest === undefined ? undefined : repository.manifests.get(digest);
 }

@@ -10,7 +10,7 @@ import type { Exchange, Reply } from "./reply.ts";
 
 const gzipBytesMax = 1024 * 1024;
 /** Writes per second of a paced body, at most. */
-const pacedWritesPerSec = 50;
+const pacedWritesPerSec = 200;
 
 export interface Delivery {
   readonly response: ServerResponse;
