@@ -219,6 +219,7 @@ export class Fill {
       size: this.#size ?? spool.end,
       next: (offset, end) => {
         if (offset < this.#readable) return segment(offset, end);
+        reader.skip(offset);
         return this.#wait(offset, end).then((direct) => (direct ? { bytes: direct } : segment(offset, end)));
       },
       close: () => {

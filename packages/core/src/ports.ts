@@ -95,6 +95,8 @@ export interface Spool {
 }
 
 export interface SpoolReader {
+  /** Nothing below `offset` is wanted any more: a reader that waits far ahead must not hold a window back. */
+  skip(offset: number): void;
   /** Bytes at `offset`; start ≤ offset < end, and never below an offset asked before. */
   segment(offset: number, lengthMax: number): Segment;
   close(): void;

@@ -76,6 +76,7 @@ function memorySpool(options: {
       return Promise.resolve(outcome !== "drop");
     },
     reader: () => ({
+      skip: () => {},
       segment: (offset, lengthMax) => ({ bytes: bytes.subarray(offset, Math.min(bytes.length, offset + lengthMax)) }),
       close: () => {},
     }),
