@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs from Debian what the tests with real parts and the bench drive: registries, clients, nginx, a load client.
+# Installs from Debian what the tests with real parts and the bench drive: registries, clients, nginx.
 # Run as root. Does nothing when everything is there; says something only when it fails.
 set -euo pipefail
 
-packages=(docker-registry nginx-light openssl podman skopeo wrk)
+packages=(docker-registry iproute2 nginx-light openssl podman skopeo)
 
 missing=()
 for package in "${packages[@]}"; do

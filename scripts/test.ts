@@ -31,6 +31,8 @@ const { values, positionals } = parseArgs({ allowPositionals: true, options: { n
 
 /** Longer runs that are not for every change; they have commands of their own. */
 const apart = /^test\/(?:bench|soak)\//;
+/** Tests that start whole programs, which would disturb each other. */
+const alone = /^test\/(?:conformance|e2e|fault)\//;
 
 function filesOf(pattern: string): string[] {
   const chosen = (file: string): boolean =>
@@ -101,15 +103,16 @@ async function runPhase(phase: Phase, tally: Tally): Promise<void> {
 
 const startedAt = performance.now();
 const tally: Tally = { passed: 0, failed: 0, skipped: 0, filesFailed: 0 };
-const unit = [...filesOf("packages/*/src/**/*.test.ts"), ...filesOf("test/*.test.ts")];
-const real = filesOf("test/*/**/*.test.ts");
+const files = [...filesOf("packages/*/src/**/*.test.ts"), ...filesOf("test/**/*.test.ts")];
+const unit = files.filter((file) => !alone.test(file));
+const real = files.filter((file) => alone.test(file));
 await runPhase(
   { name: "units", files: unit, concurrency: Math.max(2, availableParallelism()), phaseTimeoutMs: 300_000 },
   tally,
 );
 await runPhase({ name: "whole programs", files: real, concurrency: 1, phaseTimeoutMs: 480_000 }, tally);
 
-if (unit.length + real.length === 0) say(`no test file matches ${positionals.join(" ")}`);
+if (files.length === 0) say(`no test file matches ${positionals.join(" ")}`);
 say(
   `\n${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped in ${seconds(performance.now() - startedAt)}`,
 );

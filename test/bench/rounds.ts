@@ -1,0 +1,42 @@
+import type { Contestant, Name } from "./contestants.ts";
+import { type Load, type Measured, runLoad } from "./run-load.ts";
+
+/** What one run of the load cost the server that bore it. */
+export interface Sample extends Measured {
+  readonly cpuSec: number;
+}
+
+export async function sample(contestant: Contestant, load: Omit<Load, "port">): Promise<Sample> {
+  const before = contestant.cpuSec();
+  const measured = await runLoad({ port: contestant.port, ...load });
+  return { ...measured, cpuSec: contestant.cpuSec() - before };
+}
+
+/** Each contestant's figures, one list per name. */
+export type Figures<N extends Name, T> = Readonly<Record<N, readonly T[]>>;
+
+/** Rounds in which every contestant has its turn, each round in another order, so that a slow minute hits all of them alike. */
+export async function alternate<N extends Name, T>(
+  names: readonly N[],
+  options: { rounds: number; measure: (name: N) => Promise<T> },
+): Promise<Figures<N, T>> {
+  const figures = Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<N, T[]>;
+  for (let round = 0; round < options.rounds; round++) {
+    const turn = round % names.length;
+    for (const name of [...names.slice(turn), ...names.slice(0, turn)]) figures[name].push(await options.measure(name));
+  }
+  return figures;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const [below = Number.NaN, above = Number.NaN] = [sorted[(sorted.length - 1) >> 1], sorted[middle]];
+  return (below + above) / 2;
+}
+
+/** The value below which `share` of the ascending values lie. */
+export const quantile = (ascending: readonly number[], share: number): number =>
+  ascending[Math.min(ascending.length - 1, Math.floor(ascending.length * share))] ?? Number.NaN;
+
+export const medianOf = <T>(figures: readonly T[], read: (figure: T) => number): number => median(figures.map(read));

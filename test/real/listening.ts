@@ -1,0 +1,41 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
+
+import { ask, eventually } from "@pullring/testkit";
+
+import type { Program } from "./program.ts";
+
+/** A loopback port that nobody has now, chosen by the kernel; for programs that can't be told to choose. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+export interface ListeningOptions {
+  readonly url: string;
+  readonly ca?: string;
+  /** What the answer must be; default anything below 500. */
+  readonly isReady?: (status: number) => boolean;
+  readonly timeoutMs?: number;
+}
+
+/** Waits until a program answers, and hands it back; one that ends or never answers fails with its log. */
+export async function whenListening<P extends Program>(program: P, options: ListeningOptions): Promise<P> {
+  const { url, ca, isReady = (status) => status < 500, timeoutMs = 20_000 } = options;
+  const answers = async (): Promise<boolean> => {
+    if (!program.isRunning) throw new Error("it ended");
+    const answer = await ask(url, ca === undefined ? {} : { ca }).catch(() => undefined);
+    return answer !== undefined && isReady(answer.status);
+  };
+  try {
+    await eventually(answers, { timeoutMs, intervalMs: 20 });
+    return program;
+  } catch (cause) {
+    await program.stop();
+    throw new Error(`no answer from ${url}; its log:\n${program.logs()}`, { cause });
+  }
+}
