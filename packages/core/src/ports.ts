@@ -55,7 +55,10 @@ export interface StoredBytes {
 
 /** Verified bytes at rest, by digest. A failing disk is a miss here, and is logged and counted behind this port. */
 export interface BlobStore {
-  /** Opens the bytes before anything is promised about them; undefined = not held. */
+  /**
+   * Opens the bytes before anything is promised about them; undefined = not held, and from then on `stat` says so too. Rejects with
+   * `busy` when this process has too many files open.
+   */
   open(digest: Digest): Promise<StoredBlob | undefined>;
   /** The whole bytes of a small body (a manifest, at most 4 MiB); undefined = not held, or larger. */
   read(digest: Digest): Promise<StoredBytes | undefined>;
