@@ -39,16 +39,19 @@ export interface AddressGuard {
 }
 
 export function makeAddressGuard(): AddressGuard {
-  const blocked = new BlockList();
+  // One list for both would take every IPv4 address for its IPv4-mapped form, which is refused.
+  const blocked = { ipv4: new BlockList(), ipv6: new BlockList() };
   for (const subnet of subnets) {
     const [network = "", prefix] = subnet.split("/");
-    blocked.addSubnet(network, Number(prefix), isIPv4(network) ? "ipv4" : "ipv6");
+    const family = isIPv4(network) ? "ipv4" : "ipv6";
+    blocked[family].addSubnet(network, Number(prefix), family);
   }
 
   const refusesAddress = (address: string): boolean => {
-    const family = isIP(address);
     // A zone (fe80::1%eth0) would pass BlockList as unreadable.
-    return family === 0 || address.includes("%") || blocked.check(address, family === 4 ? "ipv4" : "ipv6");
+    if (isIP(address) === 0 || address.includes("%")) return true;
+    const family = isIPv4(address) ? "ipv4" : "ipv6";
+    return blocked[family].check(address, family);
   };
 
   return {

@@ -1,6 +1,9 @@
 import { abortable } from "./abortable.ts";
 import { parseChallenges } from "./challenge.ts";
+import { makeCollector } from "./collector.ts";
 import { headerOf } from "./headers.ts";
+import { limits } from "./limits.ts";
+import type { ErrorOf } from "./refusals.ts";
 import type { AccountLane } from "./lanes.ts";
 import type { Login, Logins } from "./logins.ts";
 import type { BearerScheme } from "./realm.ts";
@@ -40,21 +43,24 @@ export interface AuthorizerOptions {
   readonly send: Send;
   readonly logins: Logins;
   readonly tokens: Tokens;
+  readonly errorOf: ErrorOf;
 }
 
 const none: Scheme = { kind: "none" };
 
-export function makeAuthorizer({ pingUrl, send, logins, tokens }: AuthorizerOptions): Authorizer {
+export function makeAuthorizer({ pingUrl, send, logins, tokens, errorOf }: AuthorizerOptions): Authorizer {
   let known: Scheme | undefined;
   let pinging: Promise<Scheme> | undefined;
 
   /** `/v2/` says how to log in, also where the answers about resources don't (gcr.io); asking it costs no counted request. */
   async function ping(lane: AccountLane): Promise<Scheme> {
     const request = { url: pingUrl, method: "GET", headers: {}, bulk: false, follow: false } as const;
-    const answer = await send({ kind: "ping", lane, request }, () => undefined);
+    const body = makeCollector(limits.errorBytesMax, () => {});
+    const answer = await send({ kind: "ping", lane, request }, () => body);
+    if (answer.status === 429) throw errorOf({ answer, body: body.bytes(), kind: "ping", lane });
     const scheme = (answer.status === 401 ? schemeOf(answer) : undefined) ?? none;
     // A failing registry has not said that it wants no login.
-    if (answer.status < 500 && answer.status !== 429) known = scheme;
+    if (answer.status < 500) known = scheme;
     return scheme;
   }
 

@@ -30,10 +30,10 @@ export function makeConnector(options: ConnectorOptions): buildConnector.connect
   const refusal = (host: string): WireError =>
     new WireError("forbidden", `${host} is at an address that may not be dialled`);
 
-  const openly = toLookupFunction(resolve, (addresses) => addresses);
-  const guarded = toLookupFunction(resolve, (addresses) => {
+  const openly = toLookupFunction(resolve, (_, addresses) => addresses);
+  const guarded = toLookupFunction(resolve, (host, addresses) => {
     const admitted = addresses.filter(({ address }) => !guard.refusesAddress(address));
-    if (admitted.length === 0) throw refusal(upstream.name);
+    if (admitted.length === 0) throw refusal(host);
     return admitted;
   });
 

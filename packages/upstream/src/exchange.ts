@@ -138,6 +138,7 @@ function end(run: Run): void {
 function fail(run: Run, error: unknown): void {
   if (run.over) return;
   finish(run);
+  run.intake?.stop();
   if (!run.head) run.onOutcome(outcomeOf(error, run.controller !== undefined));
   run.reject(error);
   run.controller?.abort(error instanceof Error ? error : new Error("given up"));
@@ -169,6 +170,6 @@ function wireErrorOf(error: Error, { request, controller, head }: Run): WireErro
   if (error instanceof errors.HTTPParserError)
     return new WireError("unparsable", message, "data" in error ? String(error.data) : "");
   return error instanceof errors.HeadersOverflowError
-    ? new WireError("unparsable", message, "")
+    ? new WireError("unparsable", message)
     : new WireError("reset", message);
 }

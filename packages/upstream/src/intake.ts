@@ -18,6 +18,8 @@ export interface Intake {
   take(chunk: Uint8Array): void;
   /** Calls back when everything taken so far has been written: at once, if nothing waits. */
   whenWritten(done: () => void): void;
+  /** Nothing more reaches the sink. */
+  stop(): void;
 }
 
 /** Hands chunks to a sink one after the other. When a connection ends, undici delivers what is left even to one that holds it back. */
@@ -25,6 +27,7 @@ export function makeIntake(options: IntakeOptions): Intake {
   const { sink, pace, hold, release, onFail } = options;
   const queue: Uint8Array[] = [];
   let busy = false;
+  let stopped = false;
   let onWritten: (() => void) | undefined;
 
   function write(chunk: Uint8Array): void | Promise<unknown> {
@@ -37,7 +40,8 @@ export function makeIntake(options: IntakeOptions): Intake {
     busy = true;
     hold();
     await waiting;
-    for (let chunk = queue.shift(); chunk; chunk = queue.shift()) await write(chunk);
+    for (let chunk = queue.shift(); chunk && !stopped; chunk = queue.shift()) await write(chunk);
+    if (stopped) return;
     busy = false;
     onWritten?.();
     release();
@@ -55,6 +59,9 @@ export function makeIntake(options: IntakeOptions): Intake {
     whenWritten(done) {
       if (busy) onWritten = done;
       else done();
+    },
+    stop() {
+      stopped = true;
     },
   };
 }

@@ -13,6 +13,8 @@ export const limits = {
   idleMs: 10_000,
   rateBytesPerSecMin: 10 * 1024,
   rateWindowMs: 30_000,
+  /** How often a request under way is looked at, at least. */
+  watchTickMs: 1_000,
   headBytesMax: 64 * 1024,
   keepAliveMs: 30_000,
   /** Of `connectionsMax`, for what must not wait behind blobs: tokens, manifests, lists. */

@@ -5,6 +5,7 @@ import type { BodySink } from "./intake.ts";
 import { limits } from "./limits.ts";
 import { isRedirect, locationOf } from "./headers.ts";
 import type { Transport } from "./transport.ts";
+import { WireError } from "./wire-error.ts";
 
 export interface FollowedRequest extends WireRequest {
   /** Goes to the origin of `url`, and no further: once left it is not sent again, even there. */
@@ -31,11 +32,12 @@ export async function follow(transport: Transport, request: FollowedRequest, onA
   for (let hops = 0; ; hops += 1) {
     const at = { url, direct };
     let next: URL | undefined;
-    const head = await transport.exchange({ ...wire, url, headers }, (found) => {
+    const exchanged = transport.exchange({ ...wire, url, headers }, (found) => {
       if (!follows || !isRedirect(found.status)) return onAnswer({ ...found, ...at });
-      next = redirectTarget(locationOf(found.headers), url);
+      next = redirectTarget(locationOf(found.headers), at.url);
       return undefined;
     });
+    const head = await (direct ? exchanged : exchanged.catch(asStranger));
     if (!next) return { ...head, ...at };
     if (hops >= limits.redirectsMax) throw refused(url, `more than ${limits.redirectsMax} redirects`);
     if (next.origin !== request.url.origin) {
@@ -44,6 +46,11 @@ export async function follow(transport: Transport, request: FollowedRequest, onA
     }
     url = next;
   }
+}
+
+/** What a stranger sends must not be read as a word of the registry's. */
+function asStranger(error: unknown): never {
+  throw error instanceof WireError && error.fault === "unparsable" ? new WireError("reset", error.message) : error;
 }
 
 /** Throws `unavailable` for what is no address to go on to. */

@@ -36,7 +36,9 @@ const unsupported: Partial<Record<RequestKind, ReadonlySet<number>>> = {
 };
 
 /** What a refusal means, as an error to throw; a 429 begins a cool-down. */
-export function makeRefusals(options: RefusalsOptions): (refusal: Refusal) => PullringError {
+export type ErrorOf = (refusal: Refusal) => PullringError;
+
+export function makeRefusals(options: RefusalsOptions): ErrorOf {
   const { upstream, coolDowns, clock, log } = options;
 
   /**
@@ -45,7 +47,7 @@ export function makeRefusals(options: RefusalsOptions): (refusal: Refusal) => Pu
    */
   function throttled({ answer, body, kind, lane }: Refusal): PullringError {
     const pauseSec = retryAfterSec(headerOf(answer.headers, "retry-after"), clock.now());
-    const isPullLimit = !answer.direct || saysTooMany(answer, body);
+    const isPullLimit = !answer.direct || (kind === "token" ? isLocal(answer) : saysTooMany(answer, body));
     coolDowns.begin(isPullLimit ? coolDownKey(lane, kind) : everything, pauseSec);
     log.warn({ upstream, lane: lane.name, kind, pauseSec, everything: !isPullLimit }, "upstream answers 429");
     return new PullringError("throttled", `${upstream} answers 429`, { retryAfterSec: pauseSec });
@@ -81,5 +83,10 @@ export function codesOf(body: Buffer): string[] {
 
 function saysTooMany(answer: Answer, body: Buffer): boolean {
   if (codesOf(body).includes("TOOMANYREQUESTS")) return true;
-  return body.length === 0 && /\bjson\b/i.test(headerOf(answer.headers, "content-type") ?? "");
+  return body.length === 0 && isJson(answer);
 }
+
+/** A token server's 429 may be about one username that failed to log in too often; that comes without Retry-After. */
+const isLocal = (answer: Answer): boolean => isJson(answer) || answer.headers["retry-after"] === undefined;
+
+const isJson = ({ headers }: Answer): boolean => /\bjson\b/i.test(headerOf(headers, "content-type") ?? "");

@@ -60,20 +60,19 @@ const expired: ReadonlySet<number> = new Set([401, 403, 410]);
 export function makeRegistry(options: RegistryOptions): Registry {
   const { upstream, accounts, clock, random, node, observe, log, resolve } = options;
   const base = `${upstream.url.origin}${upstream.url.pathname.replace(/\/+$/, "")}/v2/`;
-  const named = { upstream: upstream.name, clock, log };
   const transport = makeTransport({ upstream, clock, resolve });
   const coolDowns = makeCoolDowns(upstream.name, clock);
   const send = makeSender({ upstream, transport, coolDowns, clock, observe, log });
-  const logins = makeLogins(named);
-  const server = makeTokenServer({ upstream, send, logins, coolDowns, clock, log });
+  const logins = makeLogins({ upstream: upstream.name, clock, log });
+  const errorOf = makeRefusals({ upstream: upstream.name, coolDowns, clock, log });
+  const server = makeTokenServer({ upstream, send, logins, clock, log, errorOf });
   const tokens = makeTokens({ server, coolDowns, clock, retry: { clock, random } });
-  const authorizer = makeAuthorizer({ pingUrl: new URL(base), send, logins, tokens });
+  const authorizer = makeAuthorizer({ pingUrl: new URL(base), send, logins, tokens, errorOf });
   const lanes = makeLanes(
     accounts.filter((account) => account.upstream === upstream.name),
     node,
   );
   const overLanes = makeLaneChoice({ lanes, coolDowns, logins, clock });
-  const errorOf = makeRefusals({ ...named, coolDowns });
 
   /** Resolves to a refusal, or to undefined when the answer was received. */
   async function once(order: Order, { lane, grant }: { lane: AccountLane; grant: Grant }, receive: Receive) {

@@ -25,7 +25,7 @@ export function makeResolver(clock: Clock, lookup: Lookup = lookUpBySystem): Loo
   let running = 0;
 
   async function ask(host: string): Promise<Addresses> {
-    if (running >= limits.lookupsMax) await new Promise<void>((resolve) => waiting.push(resolve));
+    while (running >= limits.lookupsMax) await new Promise<void>((resolve) => waiting.push(resolve));
     running += 1;
     try {
       const addresses = await lookup(host);
@@ -57,17 +57,19 @@ export function makeResolver(clock: Clock, lookup: Lookup = lookUpBySystem): Loo
       return await Promise.race([flight, patience.then(() => last)]).catch(() => last);
     } finally {
       done.abort();
-      patience.catch(() => {});
     }
   };
 }
 
 /** As node:net wants it; `admit` throws for addresses that may not be dialled. */
-export function toLookupFunction(resolve: Lookup, admit: (addresses: Addresses) => Addresses): LookupFunction {
+export function toLookupFunction(
+  resolve: Lookup,
+  admit: (host: string, addresses: Addresses) => Addresses,
+): LookupFunction {
   return (host, options, callback) => {
     const done = async (): Promise<Addresses> => {
       const found = await resolve(host);
-      return admit(options.family ? found.filter(({ family }) => family === options.family) : found);
+      return admit(host, options.family ? found.filter(({ family }) => family === options.family) : found);
     };
     done().then(
       (addresses) => {

@@ -40,7 +40,8 @@ export function makeSender(options: SenderOptions): Send {
   const isBurst = makeBurstMeter(clock);
 
   /** Docker Hub's abuse answer has bare line feeds, which no strict parser reads. */
-  function asAbuse({ received = "" }: WireError): PullringError | undefined {
+  function asAbuse({ received }: WireError): PullringError | undefined {
+    if (received === undefined) return undefined;
     const header = /^retry-after:\s*(\S+)/im.exec(received)?.[1];
     if (!isBurst() && header === undefined && !/too many requests/i.test(received)) return undefined;
     const seconds = retryAfterSec(header, clock.now());

@@ -2,15 +2,13 @@ import { PullringError, type Clock } from "@pullring/core";
 
 import { makeCollector } from "./collector.ts";
 import type { Log, UpstreamConfig } from "./config.ts";
-import type { CoolDowns } from "./cool-downs.ts";
-import { headerOf } from "./headers.ts";
 import type { AccountLane } from "./lanes.ts";
 import { limits } from "./limits.ts";
 import type { Login, Logins } from "./logins.ts";
 import { tokenUrl, type BearerScheme } from "./realm.ts";
-import { retryAfterSec } from "./retry-after.ts";
-import { coolDownKey, type Send } from "./sender.ts";
-import { WireError } from "./wire-error.ts";
+import type { Answer } from "./redirects.ts";
+import type { ErrorOf } from "./refusals.ts";
+import type { Send } from "./sender.ts";
 
 export interface TokenOrder {
   readonly lane: AccountLane;
@@ -38,20 +36,18 @@ export interface TokenServerOptions {
   readonly upstream: UpstreamConfig;
   readonly send: Send;
   readonly logins: Logins;
-  readonly coolDowns: CoolDowns;
+  readonly errorOf: ErrorOf;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 interface TokenAnswer {
-  readonly url: URL;
-  readonly status: number;
+  readonly answer: Answer;
   readonly body: Buffer;
-  readonly retryAfter: string | undefined;
 }
 
 export function makeTokenServer(options: TokenServerOptions): TokenServer {
-  const { upstream, send, logins, coolDowns, clock, log } = options;
+  const { upstream, send, logins, clock, log, errorOf } = options;
 
   function urlOf(scheme: BearerScheme, scope: string | undefined): URL {
     try {
@@ -75,8 +71,8 @@ export function makeTokenServer(options: TokenServerOptions): TokenServer {
       follow: false,
       authorization: login?.basic,
     } as const;
-    const { status, headers } = await send({ kind: "token", lane, request }, () => body);
-    return { url, status, body: body.bytes(), retryAfter: headerOf(headers, "retry-after") };
+    const answer = await send({ kind: "token", lane, request }, () => body);
+    return { answer, body: body.bytes() };
   }
 
   /**
@@ -88,20 +84,18 @@ export function makeTokenServer(options: TokenServerOptions): TokenServer {
     const why = `${upstream.name} gives ${lane.name} no token for this repository`;
     const missing = new PullringError("missing", why, { reason: "refused" });
     if (!login || logins.isProven(login)) return missing;
-    if (status === 403 && (await ask(urlOf(scheme, undefined), order)).status === 200) {
+    if (status === 403 && (await ask(urlOf(scheme, undefined), order)).answer.status === 200) {
       logins.accept(login);
       return missing;
     }
     return logins.refuse(login);
   }
 
-  function failed({ url, status, retryAfter }: TokenAnswer, lane: AccountLane): PullringError {
-    const text = `${url.host} answers ${status} when asked for a token`;
-    if (status >= 500) return new PullringError("unavailable", text, { cause: new WireError("reset", text) });
-    if (status !== 429) return new PullringError("unavailable", text);
-    const pauseSec = retryAfterSec(retryAfter, clock.now());
-    coolDowns.begin(coolDownKey(lane, "token"), pauseSec);
-    return new PullringError("throttled", text, { retryAfterSec: pauseSec });
+  /** What a registry's 404 means for a repository, a token server's does not. */
+  function failed({ answer, body }: TokenAnswer, lane: AccountLane): PullringError {
+    const { status, url } = answer;
+    if (status === 429 || status >= 500) return errorOf({ answer, body, kind: "token", lane });
+    return new PullringError("unavailable", `${url.host} answers ${status} when asked for a token`);
   }
 
   return {
@@ -109,7 +103,7 @@ export function makeTokenServer(options: TokenServerOptions): TokenServer {
     async fetch(order) {
       const askedMs = clock.monotonic();
       const answer = await ask(urlOf(order.scheme, order.scope), order);
-      const { status } = answer;
+      const { status } = answer.answer;
       if (status === 401 || status === 403) throw await denied(order, status);
       if (status !== 200) throw failed(answer, order.lane);
       if (order.login) logins.accept(order.login);
@@ -118,7 +112,7 @@ export function makeTokenServer(options: TokenServerOptions): TokenServer {
   };
 }
 
-function readToken({ body, url }: TokenAnswer, askedMs: number): HeldToken {
+function readToken({ answer: { url }, body }: TokenAnswer, askedMs: number): HeldToken {
   const answer = parseObject(body);
   const text = answer?.["token"] || answer?.["access_token"];
   if (typeof text !== "string" || !/^[\x21-\x7e]+$/.test(text))

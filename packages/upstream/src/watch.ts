@@ -16,70 +16,79 @@ export interface Watch {
   stop(): void;
 }
 
+type Phase = "queue" | "head" | "body";
+
+const patienceMs = { queue: limits.queueMs, head: limits.headMs, body: limits.idleMs };
+const windowBytesMin = (limits.rateBytesPerSecMin * limits.rateWindowMs) / 1000;
+
 /** `onLate` is called once at most, and not after `stop`. */
 export function makeWatch(clock: Clock, onLate: (error: WireError) => void): Watch {
   const ended = new AbortController();
-  let phase: "queue" | "head" | "body" = "queue";
-  let since = clock.monotonic();
-  let heldSince: number | undefined;
-  const window = { startedMs: 0, bytes: 0 };
+  let phase: Phase = "queue";
+  let sinceMs = clock.monotonic();
+  let held = false;
+  let heldSinceMs = 0;
+  const window = { startMs: 0, bytes: 0 };
 
-  /** The error that is due at `dueMs` unless something happens before. */
-  function next(): { dueMs: number; error: () => WireError } {
-    const late = (ms: number, fault: "silent" | "cut", why: string) => ({
-      dueMs: since + ms,
-      error: () => new WireError(fault, why),
-    });
-    if (phase === "queue") return late(limits.queueMs, "silent", "no free connection in time");
-    if (phase === "head") return late(limits.headMs, "silent", `no answer within ${limits.headMs} ms`);
-    const idle = late(limits.idleMs, "cut", `no byte for ${limits.idleMs} ms`);
-    const windowEndMs = window.startedMs + limits.rateWindowMs;
-    if (idle.dueMs <= windowEndMs) return idle;
-    return { dueMs: windowEndMs, error: () => new WireError("cut", `${window.bytes} bytes in a whole window`) };
+  const openWindow = (): void => void Object.assign(window, { startMs: clock.monotonic(), bytes: 0 });
+
+  /** Ms until the next moment at which something may be late; an error when it is. */
+  function verdict(): number | WireError {
+    if (held) return limits.watchTickMs;
+    const nowMs = clock.monotonic();
+    const idleLeftMs = sinceMs + patienceMs[phase] - nowMs;
+    if (idleLeftMs <= 0) return lateError(phase);
+    if (phase !== "body") return idleLeftMs;
+    const windowLeftMs = window.startMs + limits.rateWindowMs - nowMs;
+    if (windowLeftMs > 0) return Math.min(idleLeftMs, windowLeftMs);
+    if (window.bytes < windowBytesMin)
+      return new WireError("cut", `${window.bytes} bytes within ${limits.rateWindowMs} ms`);
+    openWindow();
+    return idleLeftMs;
   }
-
-  const openWindow = (): void => void Object.assign(window, { startedMs: clock.monotonic(), bytes: 0 });
-
-  /** A window that ends with enough bytes is followed by the next one. */
-  const passes = (): boolean =>
-    phase === "body" &&
-    clock.monotonic() - since < limits.idleMs &&
-    window.bytes >= (limits.rateBytesPerSecMin * limits.rateWindowMs) / 1000;
 
   async function run(): Promise<void> {
     while (!ended.signal.aborted) {
-      const { dueMs, error } = next();
-      const leftMs = heldSince === undefined ? dueMs - clock.monotonic() : limits.idleMs;
-      if (leftMs > 0) await clock.sleep(leftMs, ended.signal);
-      else if (passes()) openWindow();
-      else return (ended.abort(), onLate(error()));
+      const found = verdict();
+      if (typeof found === "number") {
+        await clock.sleep(Math.min(found, limits.watchTickMs), ended.signal);
+      } else {
+        ended.abort();
+        onLate(found);
+      }
     }
   }
   // Rejects only when stopped.
   run().catch(() => {});
 
-  const enter = (entered: typeof phase): void => {
+  function enter(entered: Phase): void {
     phase = entered;
-    since = clock.monotonic();
+    sinceMs = clock.monotonic();
     openWindow();
-  };
+  }
 
   return {
     sent: () => enter("head"),
     headed: () => enter("body"),
     received(bytes) {
-      since = clock.monotonic();
+      sinceMs = clock.monotonic();
       window.bytes += bytes;
     },
     hold() {
-      heldSince ??= clock.monotonic();
+      held = true;
+      heldSinceMs = clock.monotonic();
     },
     release() {
-      if (heldSince === undefined) return;
-      window.startedMs += clock.monotonic() - heldSince;
-      since = clock.monotonic();
-      heldSince = undefined;
+      if (!held) return;
+      held = false;
+      sinceMs = clock.monotonic();
+      window.startMs += sinceMs - heldSinceMs;
     },
     stop: () => ended.abort(),
   };
 }
+
+const lateError = (phase: Phase): WireError =>
+  phase === "body"
+    ? new WireError("cut", `no byte for ${limits.idleMs} ms`)
+    : new WireError("silent", `no ${phase === "queue" ? "free connection" : "answer"} within ${patienceMs[phase]} ms`);

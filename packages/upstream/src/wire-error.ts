@@ -17,7 +17,7 @@ export type WireFault =
 export class WireError extends Error {
   override readonly name = "WireError";
   readonly fault: WireFault;
-  /** `unparsable` only: what upstream had sent, to be read and not shown. */
+  /** What upstream had sent when it ceased to be HTTP: to be read, not to be shown. */
   readonly received: string | undefined;
 
   constructor(fault: WireFault, message: string, received?: string) {
