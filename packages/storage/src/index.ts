@@ -1,0 +1,4 @@
+export { openDisk, type Disk, type DiskOptions } from "./disk.ts";
+export { openRecords, type Records, type RecordsOptions, type StoredRecord } from "./records.ts";
+export type { Log } from "./log.ts";
+export { makeMemory, type Memory, type MemoryOptions } from "./memory.ts";

@@ -1,0 +1,69 @@
+import { createHash } from "node:crypto";
+
+import type { DigestAlgorithm } from "@pullring/oci";
+
+import type { HashJob, Hashing } from "./hashing.ts";
+import { limits } from "./limits.ts";
+import type { SharedFile } from "./shared-file.ts";
+
+/** The running hash of one spool: small bodies on the main thread, larger ones by a thread that follows the file. */
+export interface SpoolHash {
+  /** The next bytes, before they are written. A returned promise holds the writer back; it never rejects. */
+  take(chunk: Uint8Array): Promise<void> | undefined;
+  /** The file has grown. */
+  follow(end: number): void;
+  /** From here on nothing goes into the file: these chunks, taken before, and all that follow must be sent. */
+  leaveFile(unwritten: readonly Uint8Array[]): void;
+  finish(): Promise<string>;
+  drop(): void;
+}
+
+export interface SpoolHashOptions {
+  readonly algorithm: DigestAlgorithm;
+  readonly hashing: Hashing;
+  readonly file: SharedFile | undefined;
+}
+
+export function makeSpoolHash({ algorithm, hashing, file }: SpoolHashOptions): SpoolHash {
+  /** All bytes so far, while they are few. */
+  let small: Uint8Array[] = [];
+  let length = 0;
+  let job: HashJob | undefined;
+  let inFile = file !== undefined;
+
+  function push(to: HashJob, chunks: readonly Uint8Array[]): Promise<void> | undefined {
+    return chunks.map((chunk) => to.push(chunk)).at(-1);
+  }
+
+  function outgrow(): Promise<void> | undefined {
+    job = hashing.start(algorithm, inFile ? file : undefined);
+    const chunks = small;
+    small = [];
+    return inFile ? undefined : push(job, chunks);
+  }
+
+  return {
+    take(chunk) {
+      length += chunk.length;
+      if (job) return inFile ? undefined : job.push(chunk);
+      small.push(chunk);
+      return length > limits.mainHashBytesMax ? outgrow() : undefined;
+    },
+    follow: (end) => job?.follow(end),
+    leaveFile(unwritten) {
+      inFile = false;
+      // Not awaited: they are few, and the next chunk waits for them.
+      if (job) void push(job, unwritten);
+    },
+    async finish() {
+      if (job) return await job.finish();
+      const hash = createHash(algorithm);
+      for (const chunk of small) hash.update(chunk);
+      return hash.digest("hex");
+    },
+    drop() {
+      job?.drop();
+      small = [];
+    },
+  };
+}
