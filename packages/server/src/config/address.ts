@@ -1,0 +1,48 @@
+import { isIP } from "node:net";
+
+import type { ListenAddress, Network } from "./config.ts";
+import { hostName } from "./names.ts";
+import type { Kind } from "./scalar.ts";
+
+function parsePort(text: string): number | undefined {
+  return /^\d{1,5}$/.test(text) && Number(text) <= 65_535 ? Number(text) : undefined;
+}
+
+function parseListen(found: unknown): ListenAddress | undefined {
+  if (typeof found !== "string") return undefined;
+  const [, bracketed, plain = "", digits = ""] = /^(?:\[([^\]]+)\]|([^:]+)):([^:]+)$/.exec(found) ?? [];
+  const port = parsePort(digits);
+  if (port === undefined) return undefined;
+  if (bracketed !== undefined) return isIP(bracketed) === 6 ? { host: bracketed, port } : undefined;
+  // A name of digits and dots that is no address is a mistyped address.
+  const isHost = isIP(plain) === 4 || (hostName.test(plain) && !/^[\d.]+$/.test(plain));
+  return isHost ? { host: plain, port } : undefined;
+}
+
+export const listenKind: Kind<ListenAddress> = {
+  type: "address",
+  allowed: "host:port such as 0.0.0.0:5000, 127.0.0.1:5000 or [::]:5000",
+  parse: parseListen,
+};
+
+export function formatListen({ host, port }: ListenAddress): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function parseNetwork(found: unknown): Network | undefined {
+  if (typeof found !== "string") return undefined;
+  const [, address = "", prefix] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(found) ?? [];
+  const version = isIP(address);
+  if (version === 0) return undefined;
+  const bits = version === 4 ? 32 : 128;
+  const prefixBits = prefix === undefined ? bits : Number(prefix);
+  return prefixBits <= bits ? { address, prefixBits, family: version === 4 ? "ipv4" : "ipv6" } : undefined;
+}
+
+export const networkKind: Kind<Network> = {
+  type: "network",
+  allowed: "an address or a network such as 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32",
+  parse: parseNetwork,
+};
+
+export const formatNetwork = ({ address, prefixBits }: Network): string => `${address}/${prefixBits}`;

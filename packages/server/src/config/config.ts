@@ -1,0 +1,100 @@
+import type { SecretSource } from "./secret-source.ts";
+
+/** The effective configuration of one node: validated, complete and deep-frozen. Files are named here, not read. */
+export interface Config {
+  readonly listen: ListenAddress;
+  /** Absent = plain HTTP. */
+  readonly tls?: TlsFiles;
+  readonly admin: { readonly listen: ListenAddress };
+  readonly node: { readonly id: string };
+  /** Canonical name of the upstream that a bare repository name means; always in `upstreams`. */
+  readonly default: string;
+  /** The closed table: what is built in and what was configured, by canonical name. */
+  readonly upstreams: Readonly<Record<string, Upstream>>;
+  readonly accounts: readonly Account[];
+  readonly tags: TagFreshness;
+  readonly fallback: "direct" | "hold";
+  readonly clients: Clients;
+  readonly storage: Storage;
+  readonly log: { readonly level: LogLevel };
+}
+
+/** Port 0 = whichever is free. An IPv6 host is without its brackets. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface TlsFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Clients must present a certificate of these authorities. */
+  readonly clientCaFile?: string;
+}
+
+export interface Upstream {
+  readonly name: string;
+  readonly url: URL;
+  readonly aliases: readonly string[];
+  /** At least one: that of `url` unless told otherwise. */
+  readonly tokenOrigins: readonly string[];
+  readonly allowPrivateAddresses: boolean;
+  readonly caFile?: string;
+  readonly connectionsMax: number;
+  /** 0 = no cap. */
+  readonly bandwidthBytesPerSec: number;
+  readonly offline: boolean;
+}
+
+export interface Account {
+  readonly name: string;
+  /** Canonical name. */
+  readonly upstream: string;
+  readonly username: string;
+  readonly password: SecretSource;
+  /** Globs over repository names; absent = any repository of the upstream that no other account has for itself. */
+  readonly repositories?: readonly string[];
+}
+
+export interface TagFreshness {
+  readonly freshMs: number;
+  readonly staleIfErrorMs: number;
+  /** Globs over `upstream/repository:tag`, canonical; the first that matches counts. */
+  readonly rules: readonly { readonly match: string; readonly freshMs: number }[];
+}
+
+export interface Clients {
+  /** Everybody is 0.0.0.0/0 and ::/0. */
+  readonly allow: readonly Network[];
+  readonly trustedProxies: readonly Network[];
+  /** Absent = nobody is asked to log in. */
+  readonly auth?: { readonly htpasswdFile: string };
+  readonly rules: readonly ClientRule[];
+}
+
+/**
+ * The first rule whose `match` (a glob over `upstream/repository`, canonical) fits decides: nobody with `deny`, else whoever is one of
+ * `users` and in one of `networks`, as far as they are given. A repository that no rule matches is open to every admitted client.
+ */
+export interface ClientRule {
+  readonly match: string;
+  readonly users?: readonly string[];
+  readonly networks?: readonly Network[];
+  readonly deny: boolean;
+}
+
+/** The arguments of node:net's `BlockList.addSubnet`. */
+export interface Network {
+  readonly address: string;
+  readonly prefixBits: number;
+  readonly family: "ipv4" | "ipv6";
+}
+
+interface Storage {
+  readonly memoryBytesMax: number;
+  readonly disk: { readonly path: string; readonly sizeBytesMax: number };
+  /** Globs over `upstream/repository:tag`, canonical. */
+  readonly pin: readonly string[];
+}
+
+export type LogLevel = "fatal" | "error" | "warn" | "info" | "debug" | "trace" | "silent";

@@ -1,0 +1,69 @@
+import { formatListen, formatNetwork } from "./address.ts";
+import type { Account, ClientRule, Config, Upstream } from "./config.ts";
+import { formatDuration } from "./duration.ts";
+import { formatSize } from "./size.ts";
+
+/**
+ * The effective configuration in the words of a configuration file: under the keys that people write, sizes and times with units, every
+ * inline secret as `***`. Holds everything, so that a file with the same contents (and the secrets) means the same.
+ */
+export function redacted(config: Config): Record<string, unknown> {
+  const { tls, admin, node, tags, fallback, clients, storage, log } = config;
+  return {
+    listen: formatListen(config.listen),
+    ...(tls ? { tls: withoutAbsent({ cert: tls.certFile, key: tls.keyFile, clientCa: tls.clientCaFile }) } : {}),
+    admin: { listen: formatListen(admin.listen) },
+    node,
+    default: config.default,
+    upstreams: Object.fromEntries(
+      Object.values(config.upstreams).map((upstream) => [upstream.name, upstreamWords(upstream)]),
+    ),
+    accounts: config.accounts.map(accountWords),
+    tags: {
+      fresh: formatDuration(tags.freshMs),
+      staleIfError: formatDuration(tags.staleIfErrorMs),
+      rules: tags.rules.map(({ match, freshMs }) => ({ match, fresh: formatDuration(freshMs) })),
+    },
+    fallback,
+    clients: withoutAbsent({
+      allow: clients.allow.map(formatNetwork),
+      trustedProxies: clients.trustedProxies.map(formatNetwork),
+      auth: clients.auth,
+      rules: clients.rules.map(ruleWords),
+    }),
+    storage: {
+      memory: formatSize(storage.memoryBytesMax),
+      disk: { path: storage.disk.path, size: formatSize(storage.disk.sizeBytesMax) },
+      pin: storage.pin,
+    },
+    log,
+  };
+}
+
+const upstreamWords = (upstream: Upstream): Record<string, unknown> =>
+  withoutAbsent({
+    url: upstream.url.origin,
+    aliases: upstream.aliases,
+    tokenOrigins: upstream.tokenOrigins,
+    allowPrivateAddresses: upstream.allowPrivateAddresses,
+    ca: upstream.caFile,
+    maxConnections: upstream.connectionsMax,
+    maxBandwidth: formatSize(upstream.bandwidthBytesPerSec),
+    offline: upstream.offline,
+  });
+
+const accountWords = ({ name, upstream, username, password, repositories }: Account): Record<string, unknown> =>
+  withoutAbsent({
+    name,
+    upstream,
+    username,
+    password: password.file === undefined ? String(password) : undefined,
+    passwordFile: password.file,
+    repositories,
+  });
+
+const ruleWords = ({ match, users, networks, deny }: ClientRule): Record<string, unknown> =>
+  withoutAbsent({ match, users, networks: networks?.map(formatNetwork), deny });
+
+const withoutAbsent = (words: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(words).filter(([, value]) => value !== undefined));

@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+import { parse } from "yaml";
+import type * as z from "zod";
+
+import type { Config } from "./config.ts";
+import { loadConfig } from "./load-config.ts";
+import { notYet } from "./not-yet.ts";
+import { referenceFile, renderReference, withReference } from "./reference.ts";
+import { keyAt, keyOf } from "./schema-tree.ts";
+import { schema } from "./schema.ts";
+
+const document = readFileSync(referenceFile, "utf8");
+
+const load = (tree: unknown): Promise<Config> =>
+  loadConfig({
+    file: "c.yaml",
+    env: {},
+    readFile: (path) => Promise.resolve(path === "c.yaml" ? JSON.stringify(tree) : ""),
+    hostname: "n1",
+  });
+
+/** The tree that takes `choose` at each key that has a description; without the keys for which it gives undefined. */
+function treeOf(item: z.core.$ZodType, choose: (key: ReturnType<typeof keyOf>) => unknown): unknown {
+  const key = keyOf(item);
+  const chosen = choose(key);
+  if (chosen !== undefined) return chosen;
+  const { shape } = key;
+  if (shape.is === "scalar") return undefined;
+  if (shape.is === "section") {
+    return Object.fromEntries(Object.entries(shape.keys).map(([name, child]) => [name, treeOf(child, choose)]));
+  }
+  const inner = treeOf(shape.item, choose);
+  return shape.is === "map" ? { "registry.example.org": inner } : [inner].filter((value) => value !== undefined);
+}
+
+test("docs/configuration.md says what the schema says", () => {
+  assert.ok(
+    withReference(document) === document,
+    "docs/configuration.md is stale: run `node packages/server/src/config/reference.ts --write` with Node 24 (node_modules/.bin/node)",
+  );
+});
+
+test("a stale, missing or extra row, or another default, would be noticed", () => {
+  for (const [part, instead] of [
+    ["| `60s` |", "| `61s` |"],
+    ["| `tags.fresh` |", "| `tags.fresher` |"],
+    ["| `log.level` |", ""],
+  ] as const) {
+    assert.ok(renderReference().includes(part));
+    const changed = document.replace(part, instead);
+    assert.ok(withReference(changed) !== changed, part);
+  }
+});
+
+test("every key has a description, and every value a type and an example", () => {
+  const visit = (item: z.core.$ZodType, path: string): void => {
+    const { shape, meta } = keyOf(item);
+    if (shape.is === "section") for (const [name, child] of Object.entries(shape.keys)) visit(child, `${path}.${name}`);
+    else if (!path.endsWith("[]")) assert.equal(typeof meta["description"], "string", path);
+    if (shape.is === "scalar") assert.equal(typeof meta["type"], "string", path);
+    if (shape.is === "scalar" && !path.endsWith("[]")) assert.notEqual(meta["example"], undefined, path);
+    if (shape.is === "list" || shape.is === "map") visit(shape.item, `${path}[]`);
+  };
+  visit(schema, "");
+});
+
+test("the documented defaults, written into a file, change nothing", async () => {
+  const defaults = treeOf(schema, (key) => (key.shape.is === "section" ? undefined : key.default));
+  const { tls: _tls, clients, ...rest } = defaults as { tls: unknown; clients: object };
+  const tree = { ...rest, clients: { ...clients, auth: undefined } };
+  const plain = (config: Config): unknown => JSON.parse(JSON.stringify(config));
+  assert.deepEqual(plain(await load(tree)), plain(await load({})));
+});
+
+test("the documented examples are a configuration", async () => {
+  const tree = treeOf(schema, (key) => key.meta["example"]) as { accounts: Record<string, unknown>[] };
+  for (const account of tree.accounts) delete account["passwordFile"];
+  const config = await load(tree);
+  assert.equal(config.upstreams["registry.example.org"]?.connectionsMax, 16);
+  assert.equal(config.clients.rules[0]?.users?.[0], "ci");
+});
+
+test("the YAML and the variables in the document's prose are right", async () => {
+  const blocks = (language: string): string[] =>
+    [...document.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, "gms"))].map((match) => match[1] ?? "");
+  const files = blocks("yaml");
+  assert.ok(files.length >= 2);
+  for (const text of files) {
+    const tree = parse(text) as { accounts?: Record<string, unknown>[] };
+    for (const account of tree.accounts ?? []) Object.assign(account, { passwordFile: undefined, password: "p" });
+    await load(tree);
+  }
+  const lines = blocks("sh").join("").trim().split("\n");
+  const env = Object.fromEntries(lines.map((line) => [line.split("=")[0], line.replace(/^[^=]*='?|'$/g, "")]));
+  assert.ok(lines.length >= 3);
+  await loadConfig({ env });
+});
+
+test("no key is both there and not yet there", () => {
+  for (const row of notYet) {
+    assert.equal(
+      keyAt(
+        schema,
+        row.split(".").map((step) => (step === "*" ? "x" : step)),
+      ),
+      undefined,
+      row,
+    );
+  }
+});

@@ -1,0 +1,249 @@
+import * as z from "zod";
+
+import { listenKind, networkKind } from "./address.ts";
+import { durationKind } from "./duration.ts";
+import { knownUpstreams } from "./known-upstreams.ts";
+import {
+  accountKind,
+  countKind,
+  directoryKind,
+  fileKind,
+  flagKind,
+  nodeKind,
+  originKind,
+  secretKind,
+  upstreamKind,
+  usernameKind,
+  wordKind,
+} from "./names.ts";
+import { isMap } from "./path.ts";
+import { imagePatternKind, placePatternKind, repositoryPatternKind } from "./pattern.ts";
+import { scalar } from "./scalar.ts";
+import { sizeKind } from "./size.ts";
+
+const MiB = 1024 * 1024;
+
+/** A map of known keys. `key:` with nothing after it is a map without keys. */
+const section = <T extends z.ZodRawShape>(shape: T) =>
+  z.preprocess((found) => (found === null ? {} : found), z.strictObject(shape));
+
+const listOf = <T extends z.ZodType>(item: T) => z.array(item);
+const someOf = <T extends z.ZodType>(item: T) => z.array(item).min(1, "a list with something in it, or no such key");
+
+const upstream = section({
+  url: scalar(originKind).optional().meta({
+    description: "Where the registry is.",
+    unset: "`https://<host>`",
+    example: "https://registry.example.org:5000",
+  }),
+  aliases: listOf(scalar(upstreamKind))
+    .prefault([])
+    .meta({
+      description: "Other names of this upstream in requests and here. No name may mean two upstreams.",
+      example: ["registry.local"],
+    }),
+  tokenOrigins: someOf(scalar(originKind))
+    .optional()
+    .meta({
+      description:
+        "The only origins, beside that of `url`, that are asked for tokens, whatever a challenge says: credentials go there.",
+      unset: "that of `url`",
+      example: ["https://auth.example.org"],
+    }),
+  allowPrivateAddresses: scalar(flagKind).prefault(false).meta({
+    description: "Whether redirects may lead to private, loopback and link-local addresses.",
+    example: true,
+  }),
+  ca: scalar(fileKind).optional().meta({
+    description:
+      "PEM file of the authorities to trust for this upstream instead of the system's. Re-read when it changes.",
+    example: "/etc/pullring/registry-ca.pem",
+  }),
+  maxConnections: scalar(countKind(1, 10_000))
+    .prefault(64)
+    .meta({ description: "Connections to one origin of this upstream.", example: 16 }),
+  maxBandwidth: scalar(sizeKind()).prefault(0).meta({
+    description: "Bytes per second for everything from this upstream together; 0 is no cap.",
+    example: "50MB",
+  }),
+  offline: scalar(flagKind)
+    .prefault(false)
+    .meta({ description: "Nothing is dialled: what is cached is served, the rest fails at once.", example: true }),
+});
+
+/** Entries go over what is known by name, so that one may say nothing but `offline: true`. */
+function withKnown(found: unknown, context: z.core.$RefinementCtx): unknown {
+  const entries: unknown = found ?? {};
+  if (!isMap(entries)) return entries;
+  // zod passes over this key in maps without a word.
+  if (Object.hasOwn(entries, "__proto__")) {
+    context.addIssue({ code: "unrecognized_keys", keys: ["__proto__"], input: { ...entries } });
+  }
+  const merged = Object.entries({ ...knownUpstreams, ...entries }).map(([host, entry]) => {
+    const known = Object.hasOwn(knownUpstreams, host) ? knownUpstreams[host] : {};
+    const isEntry = entry === null || isMap(entry);
+    return [host, isEntry ? { ...known, ...entry } : entry] as const;
+  });
+  return Object.fromEntries(merged);
+}
+
+const upstreams = z.preprocess(withKnown, z.record(scalar(upstreamKind), upstream)).prefault({});
+
+const account = section({
+  name: scalar(accountKind).meta({ description: "Stands in logs, metrics and lane names.", example: "ci" }),
+  upstream: scalar(upstreamKind).meta({
+    description: "The upstream, or an alias of it, that it logs in to. Nothing else ever sees it.",
+    example: "docker.io",
+  }),
+  username: scalar(usernameKind).meta({ description: "User or robot name there.", example: "acme-ci" }),
+  password: scalar(secretKind)
+    .optional()
+    .meta({ description: "Password or access token. Either this or `passwordFile`.", example: "SECRET" }),
+  passwordFile: scalar(fileKind).optional().meta({
+    description: "File that holds it; one line end at its end is dropped. Re-read when it changes.",
+    example: "/run/secrets/docker-hub",
+  }),
+  repositories: someOf(scalar(repositoryPatternKind))
+    .optional()
+    .meta({
+      description:
+        "Patterns over the upstream's repositories: only this account pulls them, and it pulls nothing else.",
+      unset: "every repository that no other account has for itself",
+      example: ["acme/**"],
+    }),
+});
+
+const tagRule = section({
+  match: scalar(imagePatternKind).meta({
+    description: "Pattern over `upstream/repository:tag`.",
+    example: "docker.io/library/*:latest",
+  }),
+  fresh: scalar(durationKind).meta({ description: "`tags.fresh` for these tags.", example: "15s" }),
+});
+
+const clientRule = section({
+  match: scalar(placePatternKind).meta({
+    description: "Pattern over `upstream/repository`.",
+    example: "docker.io/acme/**",
+  }),
+  users: someOf(scalar(usernameKind))
+    .optional()
+    .meta({ description: "Only these users pull them. Needs `clients.auth`.", unset: "anybody", example: ["ci"] }),
+  networks: someOf(scalar(networkKind))
+    .optional()
+    .meta({
+      description: "Only clients from here pull them; with `users`, both must hold.",
+      unset: "anywhere",
+      example: ["10.1.0.0/16"],
+    }),
+  deny: scalar(flagKind)
+    .prefault(false)
+    .meta({ description: "Nobody pulls them. Not together with `users` or `networks`.", example: false }),
+});
+
+/** Every key, as people write it. Defaults are written as people would, too, and go through the same checks. */
+export const schema = section({
+  listen: scalar(listenKind)
+    .prefault("0.0.0.0:5000")
+    .meta({ description: "Where clients pull. Port 0 takes a free one.", example: "[::]:5000" }),
+  tls: section({
+    cert: scalar(fileKind).meta({
+      description: "PEM file of the certificate and its chain. Re-read when it changes.",
+      example: "/etc/pullring/tls.crt",
+    }),
+    key: scalar(fileKind).meta({
+      description: "PEM file of its private key. Re-read when it changes.",
+      example: "/etc/pullring/tls.key",
+    }),
+    clientCa: scalar(fileKind).optional().meta({
+      description:
+        "PEM file of authorities: clients must then present a certificate of theirs. Re-read when it changes.",
+      example: "/etc/pullring/clients-ca.pem",
+    }),
+  })
+    .optional()
+    .meta({ description: "HTTPS for clients.", unset: "plain HTTP" }),
+  admin: section({
+    listen: scalar(listenKind)
+      .prefault("127.0.0.1:5001")
+      .meta({ description: "Where health, metrics and the admin API are.", example: "127.0.0.1:5001" }),
+  }).prefault({}),
+  node: section({
+    id: scalar(nodeKind)
+      .optional()
+      .meta({ description: "This node in logs and lane names.", unset: "the host's name", example: "n1" }),
+  }).prefault({}),
+  default: scalar(upstreamKind)
+    .prefault("docker.io")
+    .meta({ description: "The upstream of names that mention none.", example: "ghcr.io" }),
+  upstreams: upstreams.meta({
+    unset: "the registries below",
+    description:
+      "Registries by host. Those named below work without an entry; an entry may be partial. Nothing else is ever dialled.",
+  }),
+  accounts: listOf(account).prefault([]).meta({ description: "Logins at upstreams." }),
+  tags: section({
+    fresh: scalar(durationKind)
+      .prefault("60s")
+      .meta({ description: "How long a tag is served without asking upstream whether it moved.", example: "5m" }),
+    staleIfError: scalar(durationKind)
+      .prefault("30d")
+      .meta({ description: "How old a tag may be when upstream can't be asked.", example: "7d" }),
+    rules: listOf(tagRule)
+      .prefault([])
+      .meta({ description: "Exceptions to `tags.fresh`; the first that matches counts." }),
+  }).prefault({}),
+  fallback: scalar(wordKind("direct", "hold")).prefault("direct").meta({
+    description:
+      "When upstream refuses and nothing is cached: `direct` lets clients try the upstream themselves, `hold` tells them to wait.",
+    example: "hold",
+  }),
+  clients: section({
+    allow: someOf(scalar(networkKind))
+      .prefault(["0.0.0.0/0", "::/0"])
+      .meta({ description: "Networks that may connect at all; the default is everybody.", example: ["10.0.0.0/8"] }),
+    trustedProxies: listOf(scalar(networkKind))
+      .prefault([])
+      .meta({ description: "Proxies whose word about the client's address counts.", example: ["10.0.0.5/32"] }),
+    auth: section({
+      htpasswdFile: scalar(fileKind).meta({
+        description: "Users and their bcrypt hashes. Re-read when it changes.",
+        example: "/etc/pullring/htpasswd",
+      }),
+    })
+      .optional()
+      .meta({ description: "Clients must log in.", unset: "no login" }),
+    rules: listOf(clientRule).prefault([]).meta({
+      description:
+        "Who pulls which repositories. The first that matches decides; where none does, every admitted client pulls.",
+    }),
+  }).prefault({}),
+  storage: section({
+    memory: scalar(sizeKind())
+      .prefault("256MiB")
+      .meta({ description: "For manifests and small blobs.", example: "1GiB" }),
+    disk: section({
+      path: scalar(directoryKind)
+        .prefault("./data")
+        .meta({ description: "Directory of its own.", example: "/var/lib/pullring" }),
+      size: scalar(sizeKind(MiB)).prefault("20GiB").meta({
+        description: "What is kept there at most; what was used least recently goes first.",
+        example: "500GiB",
+      }),
+    }).prefault({}),
+    pin: listOf(scalar(imagePatternKind))
+      .prefault([])
+      .meta({
+        description: "Patterns over `upstream/repository:tag` of what is never evicted.",
+        example: ["docker.io/library/alpine:*"],
+      }),
+  }).prefault({}),
+  log: section({
+    level: scalar(wordKind("fatal", "error", "warn", "info", "debug", "trace", "silent"))
+      .prefault("info")
+      .meta({ description: "The least that is logged.", example: "debug" }),
+  }).prefault({}),
+});
+
+/** What was configured, each value parsed, under the keys that people write. */
+export type Settings = z.output<typeof schema>;
