@@ -14,3 +14,4 @@ export { type VirtualClock, virtualClock } from "./virtual-clock.ts";
 export { memoryBlobStore, type MemoryBlobStore, memoryRecords } from "./memory-store.ts";
 export { accountLane, anonymousLane, type ScriptedUpstream, scriptedUpstream } from "./scripted-upstream.ts";
 export { down, imageManifest, repositoryA, repositoryB, testCache } from "./test-cache.ts";
+export * from "./suites/index.ts";

@@ -33,7 +33,9 @@ export function memoryBlobStore(): MemoryBlobStore {
     },
     spool(digest, { onGrow }) {
       open += 1;
-      const keep = (bytes: Buffer, access: Access) => void held.set(digest, { bytes, access });
+      const keep = (bytes: Buffer, access: Access): void =>
+        // What was public once stays so: anybody could have had these bytes.
+        void held.set(digest, { bytes, access: held.get(digest)?.access === "public" ? "public" : access });
       return Promise.resolve(memorySpool({ digest, onGrow, keep, onSettle: () => (open -= 1) }));
     },
     remove(digest) {
