@@ -1,0 +1,33 @@
+import { ConfigError, startNode } from "@pullring/server";
+
+/** Runs a node until it is told to stop. Resolves to the exit code. */
+export async function serve(file: string | undefined): Promise<number> {
+  try {
+    const node = await startNode(file);
+    const signal = await firstSignal();
+    await node.stop(signal);
+    return 0;
+  } catch (error) {
+    if (error instanceof ConfigError) return fail(error.message, 2);
+    // EADDRINUSE and its like: what the operator has to know stands in the message.
+    if (error instanceof Error && "syscall" in error) return fail(`pullring can't start: ${error.message}`, 1);
+    throw error;
+  }
+}
+
+function fail(message: string, code: number): number {
+  process.stderr.write(`${message}\n`);
+  return code;
+}
+
+/** SIGTERM drains; a second signal ends the process at once, as it would without a handler. */
+const firstSignal = (): Promise<string> =>
+  new Promise((resolve) => {
+    const onSignal = (signal: NodeJS.Signals): void => {
+      for (const name of signals) process.off(name, onSignal);
+      resolve(signal);
+    };
+    for (const name of signals) process.on(name, onSignal);
+  });
+
+const signals = ["SIGTERM", "SIGINT"] as const;

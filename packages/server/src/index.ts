@@ -1,0 +1,23 @@
+/**
+ * The process around the cache. `startNode` reads the configuration and starts a node; README.md tells where things are.
+ */
+import { loadConfig, processEnvironment } from "./config/index.ts";
+import { makeLog } from "./observe/log.ts";
+import { openNode, type PullringNode } from "./node.ts";
+
+export { ConfigError } from "./config/index.ts";
+export type { PullringNode } from "./node.ts";
+
+/** Starts a node from the file (or none), the environment and the defaults. Rejects with ConfigError for what is wrong there. */
+export async function startNode(file: string | undefined): Promise<PullringNode> {
+  const told: { log?: ReturnType<typeof makeLog> } = {};
+  const config = await loadConfig({
+    file,
+    env: processEnvironment(),
+    onSecretError: (error, path) =>
+      told.log?.error({ err: error, path }, "a secret can't be read again; the one before stays"),
+  });
+  const log = makeLog(config.log);
+  told.log = log;
+  return openNode(config, log);
+}

@@ -1,0 +1,74 @@
+import { randomBytes } from "node:crypto";
+
+import type { Cache } from "@pullring/core";
+import type { FastifyInstance } from "fastify";
+
+import { makeClientAddress, type ClientAddress } from "./clients/address.ts";
+import { makeBasicAuth } from "./clients/basic-auth.ts";
+import { makeDoorkeeper } from "./clients/doorkeeper.ts";
+import { parseHtpasswd } from "./clients/htpasswd.ts";
+import { networks } from "./clients/networks.ts";
+import { makeRules } from "./clients/rules.ts";
+import { canonicalNames, watchedFile } from "./config/index.ts";
+import type { Health } from "./health/health.ts";
+import { makeApp } from "./http/app.ts";
+import { makeByteMover } from "./http/byte-mover.ts";
+import { makeRequestIds } from "./http/exchange.ts";
+import { serveRegistry, type Doorkeeper } from "./http/registry.ts";
+import { Responder } from "./http/respond.ts";
+import { loadSendfile } from "./http/sendfile.ts";
+import { makeInFlight, type InFlight } from "./in-flight.ts";
+import { makeListener } from "./listener.ts";
+import type { Parts } from "./parts.ts";
+import { tellEnd } from "./tell.ts";
+import { openServerTls } from "./tls/server-tls.ts";
+
+/** The registry face, not yet listening. */
+export interface Face {
+  readonly app: FastifyInstance;
+  readonly inFlight: InFlight;
+}
+
+export function openFace(parts: Parts, { cache, health }: { cache: Cache; health: Health }): Face {
+  const { config, clock, log } = parts;
+  const inFlight = makeInFlight();
+  const addresses = makeClientAddress({ trustedProxies: config.clients.trustedProxies });
+  const tls = config.tls && openServerTls({ files: config.tls, clock, log });
+  const registry = {
+    cache,
+    names: { default: config.default, canonical: canonicalNames(config.upstreams) },
+    doorkeeper: openDoorkeeper(parts, addresses),
+    responder: new Responder(makeByteMover(loadSendfile()), () => clock.monotonic()),
+    fallback: config.fallback,
+  };
+  const app = makeApp({
+    makeServer: (listener) => addresses.front(makeListener(listener, tls)),
+    serve: async (exchange) => {
+      inFlight.enter();
+      if (health.readyz().word === "draining") exchange.response.setHeader("connection", "close");
+      await serveRegistry(registry, exchange);
+    },
+    health,
+    requestId: makeRequestIds(randomBytes(6).toString("base64url")),
+    monotonic: () => clock.monotonic(),
+    onEnd: (exchange) => {
+      tellEnd(parts, exchange);
+      inFlight.leave();
+    },
+  });
+  return { app, inFlight };
+}
+
+function openDoorkeeper({ config, clock, log }: Parts, addresses: ClientAddress): Doorkeeper {
+  const { allow, auth, rules } = config.clients;
+  const door = {
+    addressOf: (request: Parameters<ClientAddress["of"]>[0]) => addresses.of(request),
+    allowed: networks(allow),
+    mayPull: makeRules(rules),
+  };
+  if (!auth) return makeDoorkeeper(door);
+  const onError = (error: Error, path: string): void =>
+    log.error({ err: error, path }, "the password file can't be read again; the users before stay");
+  const users = watchedFile(auth.htpasswdFile, { parse: parseHtpasswd, onError, clock });
+  return makeDoorkeeper({ ...door, auth: makeBasicAuth({ users, clock }) });
+}

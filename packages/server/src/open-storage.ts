@@ -1,0 +1,46 @@
+import { limits, makePins, withMemory, type BlobStore, type Pins, type RecordStore } from "@pullring/core";
+import type { Digest } from "@pullring/oci";
+import { makeMemory, openDisk, openRecords, type Disk, type Memory, type Records } from "@pullring/storage";
+
+import type { Parts } from "./parts.ts";
+
+export interface Storage {
+  /** Memory before disk. */
+  readonly store: BlobStore;
+  readonly records: RecordStore;
+  readonly pins: Pins;
+  readonly disk: Disk;
+  readonly memory: Memory;
+}
+
+/** Opens what is on disk. A disk that can't be used is no failure: the node then keeps small things in memory only. */
+export async function openStorage({ config: { storage }, clock, log, metrics }: Parts): Promise<Storage> {
+  const pinned: { by?: Pins } = {};
+  const disk = await openDisk({
+    ...storage.disk,
+    clock,
+    log,
+    isPinned: (digest) => pinned.by?.isPinned(digest) ?? false,
+    onEvict: () => metrics.evicted("disk"),
+    onMismatch: (digest, detail) => {
+      metrics.digestMismatch("disk");
+      log.error({ digest, detail }, "bytes on the disk do not hash to their digest; they are removed");
+    },
+  });
+  const onEvict = (): void => metrics.evicted("memory");
+  const memory = makeMemory({ bytesMax: storage.memoryBytesMax, entryBytesMax: limits.manifestBytesMax, onEvict });
+  const records = await openRecords({ path: storage.disk.path, log });
+  const store = withMemory(disk, memory, limits.verifyFirstBytesMax);
+  const pins = makePins(storage.pin, store);
+  pinned.by = pins;
+  if (storage.pin.length > 0) await restorePins(records, pins);
+  return { store, records, pins, disk, memory };
+}
+
+/** Pins follow tags, so the tags that are known from before this start must be seen once. */
+async function restorePins(records: Records, pins: Pins): Promise<void> {
+  for await (const { key, value } of records.list("tag")) {
+    const { digest } = value as { digest?: Digest };
+    if (digest) await pins.moved(key.repository, key.name, digest);
+  }
+}

@@ -1,0 +1,13 @@
+import type { Clock } from "@pullring/core";
+
+import type { Config } from "./config/index.ts";
+import type { ProcessLog } from "./observe/log.ts";
+import type { Metrics } from "./observe/metrics.ts";
+
+/** What nearly every part of a node is built with. */
+export interface Parts {
+  readonly config: Config;
+  readonly log: ProcessLog;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+}

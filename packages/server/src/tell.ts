@@ -1,0 +1,55 @@
+import type { CacheEvent } from "@pullring/core";
+
+import type { Exchange } from "./http/exchange.ts";
+import type { Parts } from "./parts.ts";
+
+/** Counts and logs what the cache did. */
+export function tellEvent({ log, metrics }: Pick<Parts, "log" | "metrics">, event: CacheEvent): void {
+  switch (event.kind) {
+    case "joined":
+      metrics.joined("local");
+      break;
+    case "stale":
+      metrics.stale(event.reason);
+      break;
+    case "mismatch": {
+      const { source, upstream, digest, detail } = event;
+      metrics.digestMismatch(source);
+      log.error({ upstream, digest, detail }, "upstream sent bytes that do not hash to their digest");
+      break;
+    }
+    case "fill_ended": {
+      const { digest, state, bytes, kept, error } = event;
+      if (state === "done" && kept) log.debug({ digest, bytes }, "fill done");
+      else if (state === "done") log.warn({ digest, bytes }, "fill done, but its bytes could not be kept");
+      else log.warn({ digest, bytes, err: error }, `fill ${state}`);
+      break;
+    }
+  }
+}
+
+/** Counts and logs one response; called once for each. */
+export function tellEnd({ log, metrics, clock }: Pick<Parts, "log" | "metrics" | "clock">, exchange: Exchange): void {
+  const { route, tier, outcome, repository, bytes, client, startedMs, firstByteMs, response, request } = exchange;
+  const endedMs = clock.monotonic();
+  const upstream = repository?.upstream ?? "none";
+  const ttfbMs = (firstByteMs ?? endedMs) - startedMs;
+  metrics.request({ route, tier, outcome, upstream }, { firstByteMs: ttfbMs, bytes });
+  log.requestLine({
+    client: client.address,
+    user: client.user,
+    method: request.method ?? "",
+    upstream: repository?.upstream,
+    name: repository?.name,
+    reference: exchange.reference,
+    route,
+    tier,
+    outcome,
+    status: response.statusCode,
+    bytes,
+    ms: endedMs - startedMs,
+    ttfbMs,
+    requestId: exchange.id,
+    error: exchange.error,
+  });
+}
