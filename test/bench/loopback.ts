@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 
 import { findTool } from "../real/needs.ts";
 
-const marker = "PULLRING_BENCH_NAMESPACE";
+const marker = "PULLRING_TEST_BENCH_NAMESPACE";
 
 /** What runs in the new namespace before the bench: the kernel's defaults, whatever this machine's own are. */
 const prepare = `

@@ -27,6 +27,8 @@ export type Segment =
 /** One reader of a body whose size is known. */
 export interface Body {
   readonly size: number;
+  /** The whole body, where it is in memory. */
+  readonly bytes?: Uint8Array;
   /**
    * The bytes at `offset`, at least one and at most `end - offset`; waits for them while the body still grows.
    * `end` ≤ size is where this reader means to stop. Rejects with the fill's error; then the response must be cut.

@@ -52,21 +52,18 @@ export function makeByteMover(sendfile: Sendfile): ByteMover {
     return sent;
   }
 
-  async function moveSegment(
-    response: ServerResponse,
-    segment: Segment,
-    out: SendfileSocket | undefined,
-  ): Promise<number> {
+  async function moveSegment(response: ServerResponse, segment: Segment, out: Lazy<SendfileSocket>): Promise<number> {
     if ("bytes" in segment) {
       await write(response, segment.bytes);
       return segment.bytes.length;
     }
-    return out ? moveBySendfile(response, segment, out) : moveByCopies(response, segment);
+    const socket = segment.length > smallBytes ? out.get() : undefined;
+    return socket ? moveBySendfile(response, segment, socket) : moveByCopies(response, segment);
   }
 
   return {
     async move(response, body, { start, end }) {
-      const out = response.socket ? sendfile(response.socket) : undefined;
+      const out = lazily(() => response.socket && sendfile(response.socket));
       let offset = start;
       try {
         while (offset < end && !response.destroyed) {
@@ -78,10 +75,25 @@ export function makeByteMover(sendfile: Sendfile): ByteMover {
       } catch (error) {
         if (!(error instanceof ClientLeft)) throw error;
       } finally {
-        out?.close();
+        out.made()?.close();
       }
       return offset - start;
     },
+  };
+}
+
+interface Lazy<T> {
+  get(): T | undefined;
+  /** What `get` has made, if it was called. */
+  made(): T | undefined;
+}
+
+/** A descriptor is doubled only for a response that comes from a file. */
+function lazily<T>(make: () => T | null | undefined): Lazy<T> {
+  let made: { value: T | undefined } | undefined;
+  return {
+    get: () => (made ??= { value: make() ?? undefined }).value,
+    made: () => made?.value,
   };
 }
 
