@@ -19,7 +19,7 @@ function start() {
   const verified: string[] = [];
   const held = { now: false, release: [] as (() => void)[] };
   const auth = makeBasicAuth({
-    users: { read: () => users },
+    users: { current: () => users },
     clock,
     async verifyPassword(password, hash) {
       verified.push(hash);

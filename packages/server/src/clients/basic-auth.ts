@@ -23,7 +23,7 @@ export type Verdict =
 
 export interface BasicAuthOptions {
   /** The users as they are now; a changed file is its business. */
-  readonly users: { read(): Users | Promise<Users> };
+  readonly users: { current(): Users };
   readonly clock: Clock;
   /** Runs off the main thread. */
   readonly verifyPassword?: (password: Buffer, hash: string) => Promise<boolean>;
@@ -95,7 +95,7 @@ export function makeBasicAuth({ users, clock, verifyPassword = verify }: BasicAu
     async check(authorization, address) {
       const login = parseLogin(authorization, secret);
       if (!login) return refused;
-      const known = await users.read();
+      const known = users.current();
       if (isRemembered(login, known)) return { kind: "user", name: login.name };
       // A client that pulls six layers at once asks six times at once.
       const flight = `${login.key} ${address} ${known.get(login.name)}`;
