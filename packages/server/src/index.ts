@@ -1,6 +1,7 @@
 /**
  * The process around the cache. `startNode` reads the configuration and starts a node; README.md tells where things are.
  */
+import { systemClock } from "./clock.ts";
 import { loadConfig, processEnvironment } from "./config/index.ts";
 import { makeLog } from "./observe/log.ts";
 import { openNode, type PullringNode } from "./node.ts";
@@ -17,7 +18,7 @@ export async function startNode(file: string | undefined): Promise<PullringNode>
     onSecretError: (error, path) =>
       told.log?.error({ err: error, path }, "a secret can't be read again; the one before stays"),
   });
-  const log = makeLog(config.log);
+  const log = makeLog({ ...config.log, clock: systemClock });
   told.log = log;
   return openNode(config, log);
 }
