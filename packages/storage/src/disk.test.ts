@@ -326,3 +326,26 @@ test("what the disk holds is what an OCI image layout would hold", async (t) => 
   const digest = await keep(await open(), bytes);
   assert.deepEqual(readFileSync(`${path}/v1/blobs/sha256/${digest.slice(7)}`), bytes);
 });
+
+test("a blob evicted while a second fill publishes it is there afterwards", async (t) => {
+  const { open, path } = bench(t);
+  const gate = Promise.withResolvers<void>();
+  let gated = false;
+  const fsync: Fs["fsync"] = (fd) => (gated ? gate.promise : nodeFs.fsync(fd));
+  const disk = await open({ sizeBytesMax: 1_000_000, fs: { ...nodeFs, fsync } });
+  const bytes = sampleBytes(400_000, 1);
+  const digest = await keep(disk, bytes);
+  const again = await disk.spool(digest, { onGrow: () => {} });
+  await again.append(bytes);
+  await again.finish();
+  gated = true;
+  const kept = again.settle({ keep: "public" });
+  const other = await disk.spool(sampleDigest(sampleBytes(10)), { onGrow: () => {} });
+  await appendAll(other, sampleBytes(300_000, 2));
+  await eventually(() => disk.stat(digest) === undefined);
+  gate.resolve();
+  assert.equal(await kept, true);
+  await other.settle("drop");
+  await disk.close();
+  assert.deepEqual(readFileSync(blobFile(path, digest)), bytes);
+});
