@@ -121,6 +121,8 @@ function discard(run: Run, head: Head): void {
 }
 
 function take(run: Run, chunk: Buffer): void {
+  // undici's parser hands over an empty piece whenever it goes on after a pause: to wait for the sink again would never end.
+  if (chunk.length === 0) return;
   run.watch.received(chunk.length);
   run.intake?.take(chunk);
 }

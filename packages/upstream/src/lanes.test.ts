@@ -33,7 +33,10 @@ test("an account with patterns pulls what they match, alone, and nothing else", 
   assert.equal((await rig.manifests.head(library, tag("3"))).lane.name, "anonymous@default@n1");
   hub.content.addRepository({ repository: acme.name, private: true });
   await assert.rejects(rig.manifests.head(acme, tag("none")), failsAs("missing"));
-  assert.equal(hub.ledger.count(({ repository, account }) => repository === acme.name && account === undefined), 0);
+  assert.equal(
+    hub.ledger.count(({ repository, account }) => repository === acme.name && account === undefined),
+    0,
+  );
 });
 
 test("a wrong password is tried once, the next lane is asked, and the account is benched for longer each time", async (t) => {
