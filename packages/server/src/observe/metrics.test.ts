@@ -45,3 +45,24 @@ test("requests upstream, joins, stale answers, evictions and mismatches have the
   ])
     assert.ok(text.includes(line), line);
 });
+
+test("the metrics are those of the contract that this version feeds", async () => {
+  const metrics = makeMetrics();
+  metrics.read({ fills: () => ({ running: 0, queued: 0 }), fillReaders: () => 0, tierBytes: { memory: () => 0 } });
+  const named = [...(await metrics.text()).matchAll(/^# TYPE pullring_(\w+) (\w+)$/gm)].map((match) =>
+    match.slice(1).join(" "),
+  );
+  assert.deepEqual(named.toSorted(), [
+    "bytes_total counter",
+    "digest_mismatch_total counter",
+    "evictions_total counter",
+    "fill_readers gauge",
+    "fills gauge",
+    "joined_total counter",
+    "request_seconds histogram",
+    "requests_total counter",
+    "stale_total counter",
+    "tier_bytes gauge",
+    "upstream_requests_total counter",
+  ]);
+});

@@ -1,8 +1,10 @@
 import type { StaleReason } from "@pullring/core";
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 
 import type { Outcome, Route } from "../http/errors.ts";
 import type { Tier } from "../http/exchange.ts";
+
+import { makeRequestMetrics, type CountRequest } from "./request-metrics.ts";
 
 export interface RequestLabels {
   readonly route: Route;
@@ -28,7 +30,7 @@ export interface Readings {
 }
 
 export interface Metrics {
-  request(labels: RequestLabels, facts: { readonly firstByteMs: number; readonly bytes: number }): void;
+  readonly request: CountRequest;
   upstreamRequest(labels: UpstreamRequestLabels): void;
   joined(where: "local"): void;
   stale(reason: StaleReason): void;
@@ -40,9 +42,6 @@ export interface Metrics {
   readonly contentType: string;
 }
 
-/** Seconds to the first byte: a memory hit takes less than a millisecond, a cold manifest a round trip or four. */
-const firstByteBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
-
 /** Everything under `pullring_`, and Node's own. Every response of the registry face is counted once, under one tier and outcome. */
 export function makeMetrics(): Metrics {
   const registry = new Registry();
@@ -50,41 +49,16 @@ export function makeMetrics(): Metrics {
   const registers = [registry];
   const counter = (name: string, help: string, labelNames: string[]): Counter =>
     new Counter({ name: `pullring_${name}`, help, labelNames, registers });
-  const requests = counter("requests_total", "Responses of the registry face.", [
-    "route",
-    "tier",
-    "outcome",
-    "upstream",
-  ]);
-  const bytes = counter("bytes_total", "Body bytes sent to clients, by where they were.", ["tier"]);
   const asked = counter("upstream_requests_total", "Requests sent upstream.", ["upstream", "kind", "lane", "status"]);
   const joined = counter("joined_total", "Requests that joined a fill or a flight that ran already.", ["where"]);
   const stale = counter("stale_total", "Answers from a record that could not be checked.", ["reason"]);
   const evictions = counter("evictions_total", "Blobs that made room for others.", ["tier"]);
   const mismatches = counter("digest_mismatch_total", "Bytes that did not hash to their digest.", ["source"]);
-  const firstByte = new Histogram({
-    name: "pullring_request_seconds",
-    help: "Seconds from a request's head to the status line of its answer.",
-    labelNames: ["route", "tier"],
-    buckets: firstByteBuckets,
-    registers,
-  });
-  // Looking a label set up by its object costs more than the count itself, and there are few of them.
-  const bound = makeBound((labels: RequestLabels) => ({
-    count: requests.labels({ ...labels }),
-    bytes: bytes.labels({ tier: labels.tier }),
-    firstByte: firstByte.labels({ route: labels.route, tier: labels.tier }),
-  }));
 
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
-    request(labels, facts) {
-      const of = bound(labels);
-      of.count.inc();
-      of.bytes.inc(facts.bytes);
-      of.firstByte.observe(facts.firstByteMs / 1000);
-    },
+    request: makeRequestMetrics(registry),
     upstreamRequest: ({ status, ...labels }) => asked.inc({ ...labels, status: String(status) }),
     joined: (where) => joined.inc({ where }),
     stale: (reason) => stale.inc({ reason }),
@@ -101,16 +75,6 @@ export function makeMetrics(): Metrics {
         Object.fromEntries(Object.entries(tierBytes).map(([tier, of]) => [tier, of()]));
       gauge(registers, { name: "tier_bytes", help: "Bytes at rest.", label: "tier", read });
     },
-  };
-}
-
-function makeBound<V>(bind: (labels: RequestLabels) => V): (labels: RequestLabels) => V {
-  const known = new Map<string, V>();
-  return (labels) => {
-    const key = `${labels.route} ${labels.tier} ${labels.outcome} ${labels.upstream}`;
-    const found = known.get(key) ?? bind(labels);
-    known.set(key, found);
-    return found;
   };
 }
 
