@@ -45,3 +45,10 @@ test("a wrong login is unauthorized, too many of them are told when to come back
     retryAfterSec: 7,
   });
 });
+
+test("who is refused is known by its address behind the proxies", async () => {
+  await assert.rejects(door({ address: "192.0.2.1" }).identify());
+  assert.deepEqual(exchange.client, { address: "192.0.2.1" });
+  await assert.rejects(door({ address: "10.0.0.7", verdict: { kind: "refused" } }).identify());
+  assert.deepEqual(exchange.client, { address: "10.0.0.7" });
+});

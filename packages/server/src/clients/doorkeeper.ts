@@ -27,8 +27,11 @@ export function makeDoorkeeper({ addressOf, allowed, auth, mayPull }: Doorkeeper
 
   return {
     mayPull,
-    identify({ request }) {
+    identify(exchange) {
+      const { request } = exchange;
       const address = addressOf(request);
+      // Also of who is refused: the log of a refusal is of use only with the address of whoever knocks, not of the proxy.
+      exchange.client = { address };
       if (!allowed.contains(address)) throw new Refusal("network", "this address may not pull here");
       return auth ? logIn(auth, request, address) : { address };
     },
