@@ -43,10 +43,10 @@ export class Blobs {
     const { store, fills, links, missing } = this.#options;
     const { repository, digest } = order;
     const key = `${repositoryKey(repository)}@${digest}`;
-    const size = (await links.get(repository, digest))?.size;
     for (;;) {
       const local = await this.#openLocal(order);
       if (local) return local;
+      const size = (await links.get(repository, digest))?.size;
       const known = missing.get(key) ?? (order.resumes && fills.wasCut(digest) ? cutBefore() : undefined);
       if (known) throw known;
       // No await from here to the start: between a look and a start another request could begin the same fill.

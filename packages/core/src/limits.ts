@@ -9,10 +9,9 @@ export const limits = {
   /** Bodies up to this are verified before the status line; longer ones hold back their tail. */
   verifyFirstBytesMax: 256 * 1024,
   tailBytes: 64 * 1024,
-  /** Many readers of one fill are woken by this many new bytes or after this pause, a few by every byte. */
-  wakeBytes: 1024 * 1024,
-  wakePauseMs: 5,
-  wakeEachReadersMax: 8,
+  /** Readers of a fill are woken by this many new bytes or after this pause: each wake-up costs every reader a system call. */
+  wakeBytes: 512 * 1024,
+  wakePauseMs: 2,
   /** A fill nobody reads goes on when less than this is left. */
   fillRestBytesMax: 64 * 1024 * 1024,
   fillIdleMs: 30_000,

@@ -1,7 +1,7 @@
 import { limits } from "./limits.ts";
 import type { Clock } from "./ports.ts";
 
-/** Wakes the readers of a growing spool: a few at every write, many in larger steps, since each wake-up costs one write a reader. */
+/** Wakes the readers of a growing spool: at its first bytes at once, then in steps that are worth a system call. */
 export interface Wakeups {
   next(): Promise<void>;
   /** The spool has grown to `end`. */
@@ -33,7 +33,7 @@ export function makeWakeups(clock: Clock): Wakeups {
     next: () => new Promise((resolve) => waiting.push(resolve)),
     grown(end) {
       latest = end;
-      if (waiting.length <= limits.wakeEachReadersMax || wokenAt === 0 || end - wokenAt >= limits.wakeBytes) wake();
+      if (wokenAt === 0 || end - wokenAt >= limits.wakeBytes) wake();
       else if (!scheduled) void wakeSoon();
     },
     wake,

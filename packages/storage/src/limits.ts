@@ -16,7 +16,7 @@ export const limits = {
   mainHashBytesMax: 256 * 1024,
   hashThreadsMax: 2,
   /** A hash thread hears of a file's growth in steps of this; what is left is told at the end. */
-  hashStepBytes: 256 * 1024,
+  hashStepBytes: 1024 * 1024,
   /** Bytes on their way to a hash thread, where there is no file to follow. */
   hashPushedBytesMax: 4 * 1024 * 1024,
   /** Read whole at most: manifests. */
@@ -30,6 +30,11 @@ export const limits = {
   evictBytesMax: 1024 * 1024 * 1024,
   /** `stat` calls in flight while the index is rebuilt. */
   scanConcurrency: 64,
+  /** Blobs at rest are hashed again when this old, at 16 MiB/s; what is due is looked for this often. */
+  scrubAgeMs: 7 * 86_400_000,
+  scrubPauseMs: 60_000,
+  scrubStepBytes: 4 * 1024 * 1024,
+  scrubStepMs: 250,
   /** Parsed records in memory, known absences included. */
   recordsCachedMax: 50_000,
   recordBytesCachedMax: 32 * 1024 * 1024,

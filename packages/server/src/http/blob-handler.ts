@@ -24,6 +24,7 @@ export async function serveBlob({ cache, responder }: RegistryDeps, ask: Ask<Of<
 
 /** A client that goes on with a body it lost, as far as its Range tells: one range, not from the start. */
 function resumes({ request }: Exchange): boolean {
+  if (request.headers.range === undefined) return false;
   const range = parseRange(request.headers.range, Number.MAX_SAFE_INTEGER);
   return range.kind === "spans" && range.spans.length === 1 && (range.spans[0]?.start ?? 0) > 0;
 }

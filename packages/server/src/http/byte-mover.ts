@@ -30,10 +30,13 @@ export function makeByteMover(sendfile: Sendfile): ByteMover {
     return length;
   }
 
-  /** With sendfile: small copies prove that the kernel has room, the calls between them move the bulk. */
+  /**
+   * With sendfile: where the kernel takes no more, a small copy goes through Node, whose callback tells that there is room again.
+   * Nothing may wait in Node's own queue before a call, or bytes would overtake the head.
+   */
   async function moveBySendfile(response: ServerResponse, file: FileRange, out: SendfileSocket): Promise<number> {
     const small = Buffer.allocUnsafe(Math.min(smallBytes, file.length));
-    let sent = await copy(response, file, small);
+    let sent = isFlushed(response) ? 0 : await copy(response, file, small);
     while (sent < file.length && !response.destroyed) {
       const rest = advance(file, sent);
       sent += (await out.send(rest.fd, rest.position, rest.length)) || (await copy(response, rest, small));
@@ -80,6 +83,12 @@ export function makeByteMover(sendfile: Sendfile): ByteMover {
       return offset - start;
     },
   };
+}
+
+/** Sends the head if it was not sent; true when the kernel has taken all that was written so far. */
+function isFlushed(response: ServerResponse): boolean {
+  response.flushHeaders();
+  return response.socket?.writableLength === 0 && response.writableLength === 0;
 }
 
 interface Lazy<T> {
