@@ -8,6 +8,8 @@ export interface PullOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** The only authority that is trusted, as PEM. */
   readonly ca?: string;
+  /** Which of this machine's loopback addresses asks. */
+  readonly localAddress?: string;
   readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
 }
 
@@ -25,9 +27,10 @@ const headBytesMax = 1024 * 1024;
 
 /** One request on a connection of its own, its answer open. */
 export async function open(url: string, options: PullOptions = {}): Promise<IncomingMessage> {
-  const { method = "GET", headers = {}, ca, body } = options;
+  const { method = "GET", headers = {}, body, ca, localAddress } = options;
+  const more = { ...(ca !== undefined && { ca }), ...(localAddress !== undefined && { localAddress }) };
   const make = url.startsWith("https:") ? tlsRequest : plainRequest;
-  const outgoing = make(url, { method, headers, agent: false, ...(ca === undefined ? {} : { ca }) });
+  const outgoing = make(url, { method, headers, agent: false, ...more });
   const answered = once(outgoing, "response");
   if (body instanceof Uint8Array) outgoing.end(body);
   else if (body === undefined) outgoing.end();

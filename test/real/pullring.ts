@@ -2,11 +2,16 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import type { Hub } from "@pullring/testkit";
+
 import { freePort, whenListening } from "./listening.ts";
 import { type Program, startProgram } from "./program.ts";
 import { cpuSec, rssBytes, rssPeakBytes } from "./proc.ts";
 
 const main = fileURLToPath(new URL("../../packages/cli/src/main.ts", import.meta.url));
+
+/** Tests start many of them: this halves each start (node:module, compile cache). */
+const compileCache = fileURLToPath(new URL("../../node_modules/.cache/pullring-test", import.meta.url));
 
 type Section = Readonly<Record<string, unknown>>;
 
@@ -28,6 +33,11 @@ export interface Pullring extends Program {
   cpuSec(): number;
 }
 
+/** The hub simulator as somebody's Docker Hub. */
+export const asDockerHub = (hub: Pick<Hub, "url" | "tokenOrigin">): Section => ({
+  "docker.io": { url: hub.url, tokenOrigins: [hub.tokenOrigin], allowPrivateAddresses: true },
+});
+
 /** Pullring as its command line starts it, ready. */
 export async function startPullring({ dir, config = {} }: PullringOptions): Promise<Pullring> {
   const [host, admin] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
@@ -41,6 +51,7 @@ export async function startPullring({ dir, config = {} }: PullringOptions): Prom
   const program = startProgram({
     command: process.execPath,
     args: [main, "serve", "--config", file],
+    env: { NODE_COMPILE_CACHE: compileCache },
     logFile: join(dir, "log"),
   });
   const adminUrl = `http://${admin}`;
