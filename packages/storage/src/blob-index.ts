@@ -6,6 +6,8 @@ export interface BlobEntry {
   readonly access: Access;
   /** Wall time at which its use was last written down. */
   touchedAt: number;
+  /** Monotonic time at which its bytes were last seen to hash to its digest. */
+  verifiedAt: number;
 }
 
 /** What is at rest on the disk, in the order of its use, and the bytes that it takes. */
@@ -13,6 +15,7 @@ export interface BlobIndex {
   readonly bytes: number;
   readonly objects: number;
   get(digest: Digest): BlobEntry | undefined;
+  entries(): Iterable<[Digest, BlobEntry]>;
   /** Adds it as the one used last. */
   put(digest: Digest, entry: BlobEntry): void;
   /** Makes it the one used last. */
@@ -47,6 +50,7 @@ export function makeBlobIndex(): BlobIndex {
       return entries.size;
     },
     get: (digest) => entries.get(digest),
+    entries: () => entries.entries(),
     put,
     use(digest) {
       const entry = remove(digest);

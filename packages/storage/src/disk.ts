@@ -12,6 +12,7 @@ import { layoutUnder, prepare, scan, type Layout } from "./layout.ts";
 import { limits } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { makeOpenFiles, type OpenFiles } from "./open-files.ts";
+import { scrub } from "./scrub.ts";
 import type { SharedFile } from "./shared-file.ts";
 import { makeSpace, type Space } from "./space.ts";
 import { openSpoolFile, type PublishFacts, type SpoolFile } from "./spool-file.ts";
@@ -48,7 +49,9 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
     await prepare(fs, path, log);
     const blobs = await scan(fs, path, log);
     const store = new DiskStore({ ...options, fs, hashing });
-    for (const { digest, size, access, usedAt } of blobs) store.index.put(digest, { size, access, touchedAt: usedAt });
+    for (const { digest, size, access, usedAt } of blobs)
+      store.index.put(digest, { size, access, touchedAt: usedAt, verifiedAt: -Infinity });
+    store.startScrub();
     log.info({ path, blobs: blobs.length, bytes: store.index.bytes }, "the disk is open");
     return store;
   } catch (error) {
@@ -82,6 +85,7 @@ class DiskStore implements Disk {
   /** Publishing and removing one digest must not cross. */
   readonly #inTurn = makeKeyedQueue();
   readonly #running = new Set<Promise<void>>();
+  readonly #closing = new AbortController();
 
   constructor(options: DiskOptions & { readonly fs: Fs; readonly hashing: Hashing }) {
     const { index } = this;
@@ -91,6 +95,15 @@ class DiskStore implements Disk {
     this.#files = makeOpenFiles({ fs, pathOf: (digest) => this.#layout.blob(digest) });
     const onEvicted = (digest: Digest, size: number): Promise<void> => this.#onEvicted(digest, size);
     this.#space = makeSpace({ index, sizeBytesMax, isPinned, onEvicted });
+  }
+
+  startScrub(): void {
+    const { fs, clock, hashing } = this.#options;
+    const { signal } = this.#closing;
+    const pathOf = (digest: Digest): string => this.#layout.blob(digest);
+    const blobs = () => this.index.entries();
+    const onRotten = (digest: Digest, entry: BlobEntry, error: Error): void => this.#dropLost(digest, entry, error);
+    this.#track(scrub({ fs, clock, hashing, pathOf, blobs, onRotten, signal }));
   }
 
   bytes(): number {
@@ -157,6 +170,7 @@ class DiskStore implements Disk {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort();
     await Promise.all(this.#running);
     this.#files.closeIdle();
     await this.#options.hashing.close();
@@ -256,7 +270,7 @@ class DiskStore implements Disk {
       await fs.fsync(file.fd);
       const marked = await this.#mark(digest, access);
       await fs.rename(path, this.#layout.blob(digest));
-      this.index.put(digest, { size, access: marked, touchedAt: clock.now() });
+      this.index.put(digest, { size, access: marked, touchedAt: clock.now(), verifiedAt: clock.monotonic() });
       onKept();
       this.#files.adopt(digest, file);
     } catch (error) {
@@ -303,8 +317,11 @@ class DiskStore implements Disk {
     }
   }
 
+  /** Work that nobody waits for but `close`. */
   #track(running: Promise<void>): void {
-    this.#running.add(running);
-    void running.finally(() => this.#running.delete(running));
+    const done = running
+      .catch((error: unknown) => this.#options.log.warn({ err: error }, "work on the disk failed"))
+      .finally(() => this.#running.delete(done));
+    this.#running.add(done);
   }
 }

@@ -19,7 +19,7 @@ export type HashRequest = { readonly job: number } & (
 export type HashReply = { readonly job: number } & (
   | { readonly kind: "pushed"; readonly length: number }
   | { readonly kind: "digest"; readonly hex: string }
-  | { readonly kind: "failed"; readonly message: string }
+  | { readonly kind: "failed"; readonly message: string; readonly code: string }
   | { readonly kind: "dropped" }
 );
 
@@ -70,6 +70,7 @@ parentPort?.on("message", (request: HashRequest) => {
     if (reply) say(reply);
   } catch (error) {
     jobs.delete(request.job);
-    say({ job: request.job, kind: "failed", message: String(error) });
+    const { message, code = "EIO" } = error as NodeJS.ErrnoException;
+    say({ job: request.job, kind: "failed", message, code });
   }
 });

@@ -20,7 +20,7 @@ export interface HashJob {
   follow(end: number): void;
   /** Bytes that come after those of the file; copied. A returned promise holds the writer back; it never rejects. */
   push(bytes: Uint8Array): Promise<void> | undefined;
-  /** The digest of all bytes, in hex. Rejects when the file can't be read back, or the thread died twice. */
+  /** The digest of all bytes, in hex. Rejects with a code (EIO, …) when the file can't be read back, without when the thread died twice. */
   finish(): Promise<string>;
   /** Ends the job early; without effect after its end. */
   drop(): void;
@@ -163,7 +163,8 @@ class Job implements HashJob {
       return;
     }
     if (reply.kind === "digest") this.#result.resolve(reply.hex);
-    else if (reply.kind === "failed") this.#result.reject(new Error(reply.message));
+    else if (reply.kind === "failed")
+      this.#result.reject(Object.assign(new Error(reply.message), { code: reply.code }));
     this.#finishUp();
   }
 
