@@ -69,8 +69,13 @@ test("no challenge makes us ask anybody but the configured token servers, with a
   });
   for (const address of hostileAddresses(trap.port, registry.url)) {
     realm = address;
-    for (const accounts of [[account], []]) {
-      const rig = rigFor(t, registry.url, { accounts });
+    // The list of token servers must hold by itself, also where every address may be dialled.
+    for (const [accounts, allowPrivateAddresses] of [
+      [[account], true],
+      [[account], false],
+      [[], true],
+    ] as const) {
+      const rig = rigFor(t, registry.url, { accounts, upstream: { allowPrivateAddresses } });
       await assert.rejects(rig.manifests.head(library, tag("3")), PullringError, address);
       await assert.rejects(fetchBlob(rig, blob), PullringError, address);
       assert.ok(!rig.logged().includes(password));

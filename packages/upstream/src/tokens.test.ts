@@ -118,6 +118,23 @@ test("ghcr's 403 for a repository that is not there does not bench the account",
   assert.equal((await rig.manifests.head(acme, tag("3"))).lane.name, "ci@default@n1");
 });
 
+test("a 401 from the token server benches no account whose login has worked", async (t) => {
+  const hubOptions = { tokenDeniedStatus: 401 as const, accounts: [ci] };
+  const { hub, rig } = await hubRig(t, { hub: hubOptions, accounts: [accountOf(ci)] });
+  hub.content.addImage({ repository: acme.name, tag: "3", layers: [], private: true });
+  await rig.manifests.head(acme, tag("3"));
+  const nowhere = { ...acme, name: "acme/none" };
+  await assert.rejects(rig.manifests.head(nowhere, tag("3")), failsAs("missing", "refused"));
+  assert.equal((await rig.manifests.head(acme, tag("3"))).lane.name, "ci@default@n1");
+});
+
+test("nvcr's realm, another for each repository, costs no token more", async (t) => {
+  const { rig } = await hubRig(t, { hub: hubProfiles.nvcr });
+  for (const name of ["nvidia/cuda", "nvidia/none"])
+    await assert.rejects(rig.manifests.head({ ...library, name }, tag("3")), failsAs("missing", "refused"));
+  assert.equal(rig.count("token"), 2);
+});
+
 test("what a token server sends is bounded, and must be a token", async (t) => {
   const answers = [
     "not json",
