@@ -128,11 +128,11 @@ test("a 401 from the token server benches no account whose login has worked", as
   assert.equal((await rig.manifests.head(acme, tag("3"))).lane.name, "ci@default@n1");
 });
 
-test("nvcr's realm, another for each repository, costs no token more", async (t) => {
+test("nvcr's realm, another for each repository, costs no token and no request more", async (t) => {
   const { rig } = await hubRig(t, { hub: hubProfiles.nvcr });
   for (const name of ["nvidia/cuda", "nvidia/none"])
     await assert.rejects(rig.manifests.head({ ...library, name }, tag("3")), failsAs("missing", "refused"));
-  assert.equal(rig.count("token"), 2);
+  assert.deepEqual([rig.count("token"), rig.count("manifest_head")], [2, 2]);
 });
 
 test("what a token server sends is bounded, and must be a token", async (t) => {
