@@ -150,7 +150,7 @@ for (const code of ["ENOSPC", "EIO", "EROFS"])
   for (const refusedAt of [0, 1, 200_000, 3_000_000])
     test(`${code} at byte ${refusedAt} of a write: readers get every byte, nothing is kept`, async (t) => {
       const { disk, path, spoolFor } = await bench(t, { fs: refusingAfter(refusedAt, code) });
-      const bytes = sampleBytes(20_000_000);
+      const bytes = sampleBytes(12_000_000);
       const grown = await spoolFor(bytes);
       const read = Promise.all([1, 2].map(() => follow(grown, grown.spool.reader(0), bytes.length)));
       await appendAll(grown.spool, bytes);
