@@ -1,0 +1,43 @@
+// `npm run soak -- [--minutes 10] [--kills 50] [--clients 24] [--seed 1]`: the hub simulator with random faults, many clients, a
+// process that is killed now and then. Prints a verdict on one page; exits 1 when anything was wrong.
+import { mkdtempDisposable } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+import { killRounds } from "../fault/kill-rounds.ts";
+import { soak } from "./soak.ts";
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "10" },
+    kills: { type: "string", default: "50" },
+    clients: { type: "string", default: "24" },
+    seed: { type: "string", default: "1" },
+  },
+});
+
+const [minutes = 0, kills = 0, clients = 0, seed = 0] = [values.minutes, values.kills, values.clients, values.seed].map(
+  Number,
+);
+const problems: string[] = [];
+
+if (kills > 0) {
+  await using dir = await mkdtempDisposable(join(tmpdir(), "pullring-soak-"));
+  const report = await killRounds({ dir: dir.path, kills, seed });
+  problems.push(...report.wrong, ...report.leftovers);
+  const cut = report.fillsCut.reduce((sum, count) => sum + count, 0);
+  console.log(`kills during fills: ${report.kills}, fills cut by them: ${cut}, files kept at the end: ${report.kept}`);
+  console.log(`  wrong: ${report.wrong.length}, spools left behind: ${report.leftovers.length}\n`);
+}
+
+if (minutes > 0) {
+  await using dir = await mkdtempDisposable(join(tmpdir(), "pullring-soak-"));
+  const verdict = await soak({ dir: dir.path, durationMs: minutes * 60_000, clients, seed });
+  problems.push(...verdict.problems);
+  console.log(verdict.text);
+}
+
+console.log(problems.length === 0 ? "verdict: nothing wrong" : `verdict: ${problems.length} wrong (seed ${seed})`);
+for (const problem of problems.slice(0, 50)) console.log(`  ${problem}`);
+process.exitCode = problems.length === 0 ? 0 : 1;
