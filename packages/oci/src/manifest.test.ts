@@ -34,12 +34,12 @@ test("an index names its children, as manifests", () => {
   );
 });
 
-test("the type is the header's, unless it says nothing", () => {
+test("the type is the header's, unless that names none", () => {
   assert.equal(
     parseManifest(bytes(image), `${mediaTypes.dockerManifest}; charset=utf-8`)?.mediaType,
     mediaTypes.dockerManifest,
   );
-  for (const nothing of [undefined, "", "text/plain", "application/json; charset=utf-8"])
+  for (const nothing of [undefined, "", "text/plain", "application/json; charset=utf-8", "text/html"])
     assert.equal(parseManifest(bytes(image), nothing)?.mediaType, mediaTypes.ociManifest);
   const { mediaType: _, ...bare } = image;
   assert.equal(parseManifest(bytes(bare), "text/plain")?.mediaType, mediaTypes.ociManifest);

@@ -27,10 +27,17 @@ export interface Manifest {
   readonly descriptors: readonly Descriptor[];
 }
 
+/** What a Content-Type says of a manifest, if it names a manifest's type at all. */
+export function manifestTypeIn(contentType: string | undefined): string | undefined {
+  const declared = contentType?.split(";", 1)[0]?.trim().toLowerCase();
+  return declared !== undefined && manifestTypes.has(declared) ? declared : undefined;
+}
+
 /**
- * Reads a manifest's type and descriptors. The type is the Content-Type that came with it, unless that says nothing
- * (missing, text/plain, application/json): then `mediaType`, then the document's shape decide. Returns undefined
- * for what is not a manifest that digests to its bytes: no JSON object, or schema 1 (its digest leaves signatures out).
+ * Reads a manifest's type and descriptors. The type is the Content-Type that came with it, unless that is no manifest's
+ * (missing, text/plain, an error page's): then `mediaType`, then the document's shape decide, for what is kept with the bytes
+ * once is told to clients for as long as they are. Returns undefined for what is not a manifest that digests to its bytes:
+ * no JSON object, or schema 1 (its digest leaves signatures out).
  */
 export function parseManifest(bytes: Uint8Array, contentType?: string): Manifest | undefined {
   const document = parseObject(bytes);
@@ -52,8 +59,8 @@ function parseObject(bytes: Uint8Array): Record<string, unknown> | undefined {
 }
 
 function manifestType(document: Record<string, unknown>, contentType?: string): string | undefined {
-  const declared = contentType?.split(";", 1)[0]?.trim().toLowerCase();
-  if (declared && declared !== "text/plain" && declared !== "application/json") return declared;
+  const declared = manifestTypeIn(contentType);
+  if (declared !== undefined) return declared;
   const inside = document["mediaType"];
   if (typeof inside === "string" && inside !== "") return inside;
   if (Array.isArray(document["manifests"])) return mediaTypes.ociIndex;

@@ -32,6 +32,18 @@ test("a digest that upstream claims is passed on if it is one, and a HEAD never 
   assert.equal(hub.ledger.count({ kind: "manifest_get" }), 0);
 });
 
+test("a HEAD whose type is no manifest's tells none", async (t) => {
+  const { hub, rig } = await hubRig(t);
+  hub.content.addImage({ repository: library.name, tag: "3", layers: [] });
+  for (const [claim, told] of [
+    ["text/html", undefined],
+    [`${mediaTypes.ociManifest}; charset=utf-8`, mediaTypes.ociManifest],
+  ]) {
+    hub.faults.add({ kind: "manifest_head" }, { headers: { "content-type": claim ?? null } });
+    assert.equal((await rig.manifests.head(library, tag("3"))).mediaType, told);
+  }
+});
+
 for (const status of [400, 405, 406, 501]) {
   test(`a HEAD answered by ${status} is unsupported`, async (t) => {
     const { hub, rig } = await hubRig(t, { hub: { manifestHeadStatus: status } });

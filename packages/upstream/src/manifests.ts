@@ -5,7 +5,7 @@ import {
   type ManifestHead,
   type ManifestSource,
 } from "@pullring/core";
-import { isDigestReference, manifestAccept, type Reference } from "@pullring/oci";
+import { isDigestReference, manifestAccept, manifestTypeIn, type Reference } from "@pullring/oci";
 
 import { makeCollector } from "./collector.ts";
 import { contentLengthOf, digestClaimOf, isIdentity, mediaTypeOf } from "./headers.ts";
@@ -21,7 +21,10 @@ export function makeManifestSource(registryOf: RegistryOf): ManifestSource {
       let head: ManifestHead | undefined;
       const order = { ...orderOf("manifest_head", name, reference), method: "HEAD", signal } as const;
       await registryOf(upstream).ask(order, (answer, lane) => {
-        head = factsOf(answer, lane);
+        const { mediaType: claim, ...facts } = factsOf(answer, lane);
+        const mediaType = manifestTypeIn(claim);
+        // There are no bytes to tell better: an error page's type must not become the manifest's.
+        head = mediaType === undefined ? facts : { ...facts, mediaType };
         return undefined;
       });
       return received(head);
