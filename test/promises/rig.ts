@@ -35,6 +35,13 @@ export function bytesOfBlob(hub: Hub, repository: string, digest: string): Buffe
   return whole;
 }
 
+/** A hub as an upstream of the configuration. */
+export const reach = (hub: Pick<Hub, "url" | "tokenOrigin">) => ({
+  url: hub.url,
+  tokenOrigins: [hub.tokenOrigin],
+  allowPrivateAddresses: true,
+});
+
 export async function startRig({ hub: hubOptions = {}, config = {} }: RigOptions = {}): Promise<Rig> {
   const stack = new AsyncDisposableStack();
   const dir = stack.use(await mkdtempDisposable(join(tmpdir(), "pullring-promises-"))).path;
