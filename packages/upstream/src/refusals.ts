@@ -72,7 +72,7 @@ export function makeRefusals(options: RefusalsOptions): ErrorOf {
 }
 
 /** The codes of an error body (distribution-spec, "Error Codes"). */
-export function codesOf(body: Buffer): string[] {
+function codesOf(body: Buffer): string[] {
   try {
     const { errors } = JSON.parse(body.toString()) as { errors?: { code?: unknown }[] };
     return Array.isArray(errors) ? errors.map((error) => String(error?.code)) : [];

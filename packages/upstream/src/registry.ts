@@ -40,7 +40,7 @@ export interface Order {
 }
 
 /** Takes an answer; a throw ends the request with that error. */
-export type Receive = (answer: Answer, lane: AccountLane) => BodySink | undefined;
+type Receive = (answer: Answer, lane: AccountLane) => BodySink | undefined;
 
 /** How to ask one upstream, with all that this may take: lanes, tokens, redirects, retries, pauses. */
 export interface Registry {

@@ -10,7 +10,7 @@ import { retryAfterSec } from "./retry-after.ts";
 import type { Transport } from "./transport.ts";
 import { WireError } from "./wire-error.ts";
 
-export interface Errand {
+interface Errand {
   readonly kind: RequestKind;
   readonly lane: AccountLane;
   readonly request: FollowedRequest;

@@ -7,7 +7,7 @@ import { coolDownKey } from "./sender.ts";
 import type { HeldToken, TokenOrder, TokenServer } from "./token-server.ts";
 import { WireError } from "./wire-error.ts";
 
-export interface Token {
+interface Token {
   readonly text: string;
   /** Whether it was fetched for this order, so that another one would be no better. */
   readonly fresh: boolean;
