@@ -15,6 +15,14 @@ export async function sample(contestant: Contestant, load: Omit<Load, "port">): 
 /** Each contestant's figures, one list per name. */
 export type Figures<N extends Name, T> = Readonly<Record<N, readonly T[]>>;
 
+/** Load before anything is measured: code that has run for a while is what serves later. */
+export async function warmUp(
+  contestants: Readonly<Record<string, Contestant>>,
+  load: Omit<Load, "port">,
+): Promise<void> {
+  for (const { port } of Object.values(contestants)) await runLoad({ port, ...load });
+}
+
 /** Rounds in which every contestant has its turn, each round in another order, so that a slow minute hits all of them alike. */
 export async function alternate<N extends Name, T>(
   names: readonly N[],

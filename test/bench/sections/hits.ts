@@ -1,6 +1,6 @@
 import { type Bench, type Contestants, withContestants } from "../bench.ts";
 import type { Report, Verdict } from "../report.ts";
-import { alternate, type Figures, medianOf, type Sample, sample } from "../rounds.ts";
+import { alternate, type Figures, medianOf, type Sample, sample, warmUp } from "../rounds.ts";
 
 interface Cell {
   readonly megabytes: number;
@@ -67,6 +67,7 @@ export const hits = (bench: Bench): Promise<Report> =>
     for (const name of names) {
       for (const target of [...bench.content.blobs.values()].flat()) await contestants[name].warm(target);
     }
+    await warmUp(contestants, { targets: bench.content.blobs.get(1) ?? [], connections: 64, forMs: bench.runMs });
     const verdicts: Verdict[] = [];
     const rows: string[][] = [];
     for (const cell of cells) {

@@ -1,6 +1,6 @@
 import { type Bench, withContestants } from "../bench.ts";
 import type { Report } from "../report.ts";
-import { alternate, medianOf, type Sample, sample } from "../rounds.ts";
+import { alternate, medianOf, type Sample, sample, warmUp } from "../rounds.ts";
 
 const names = ["pullring", "docker-registry", "nginx static"] as const;
 const connections = 64;
@@ -14,6 +14,7 @@ export const manifests = (bench: Bench): Promise<Report> =>
   withContestants(bench, { names }, async (contestants) => {
     const load = { targets: [bench.content.manifest], connections, forMs: bench.runMs };
     for (const name of names) await contestants[name].warm(bench.content.manifest);
+    await warmUp(contestants, load);
     const figures = await alternate(names, {
       rounds: bench.rounds,
       measure: (name) => sample(contestants[name], load),

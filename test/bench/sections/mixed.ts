@@ -1,7 +1,7 @@
 import { type Bench, withContestants } from "../bench.ts";
 import { type Contestant } from "../contestants.ts";
 import type { Report } from "../report.ts";
-import { alternate, medianOf, quantile } from "../rounds.ts";
+import { alternate, medianOf, quantile, warmUp } from "../rounds.ts";
 import { runLoad } from "../run-load.ts";
 
 const names = ["pullring", "docker-registry"] as const;
@@ -36,6 +36,7 @@ export const mixed = (bench: Bench): Promise<Report> =>
         await contestants[name].warm(target);
       }
     }
+    await warmUp(contestants, { targets: [bench.content.manifest], connections: 8, forMs: bench.runMs });
     const figures = await alternate(names, {
       rounds: bench.rounds,
       measure: (name) => measure(bench, contestants[name]),
