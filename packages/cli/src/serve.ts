@@ -1,4 +1,4 @@
-import { ConfigError, startNode } from "@pullring/server";
+import { ConfigError, StartError, startNode } from "@pullring/server";
 
 /** Runs a node until it is told to stop. Resolves to the exit code. */
 export async function serve(file: string | undefined): Promise<number> {
@@ -9,6 +9,7 @@ export async function serve(file: string | undefined): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof ConfigError) return fail(error.message, 2);
+    if (error instanceof StartError) return fail(`pullring can't start: ${error.message}`, 2);
     // EADDRINUSE and its like: what the operator has to know stands in the message.
     if (error instanceof Error && "syscall" in error) return fail(`pullring can't start: ${error.message}`, 1);
     throw error;

@@ -4,7 +4,6 @@ import type { StaleReason } from "./errors.ts";
 
 /** What the cache tells the process, for metrics and the log. */
 export type CacheEvent =
-  | { readonly kind: "joined" }
   | { readonly kind: "stale"; readonly reason: StaleReason }
   | {
       readonly kind: "mismatch";

@@ -7,6 +7,7 @@ import { makeLog } from "./observe/log.ts";
 import { openNode, type PullringNode } from "./node.ts";
 
 export { ConfigError } from "./config/index.ts";
+export { StartError } from "./start-error.ts";
 export type { PullringNode } from "./node.ts";
 
 /** Starts a node from the file (or none), the environment and the defaults. Rejects with ConfigError for what is wrong there. */

@@ -68,7 +68,7 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
       await app.close();
       await cache.fills.settled();
       await upstreams.close();
-      await disk.close();
+      await storage.close();
       await admin.close();
       log.info({}, "stopped");
       await log.flush();

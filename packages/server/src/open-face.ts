@@ -20,6 +20,7 @@ import { loadSendfile } from "./http/sendfile.ts";
 import { makeInFlight, type InFlight } from "./in-flight.ts";
 import { makeListener } from "./listener.ts";
 import type { Parts } from "./parts.ts";
+import { StartError } from "./start-error.ts";
 import { tellEnd } from "./tell.ts";
 import { openServerTls } from "./tls/server-tls.ts";
 
@@ -33,7 +34,8 @@ export function openFace(parts: Parts, { cache, health }: { cache: Cache; health
   const { config, clock, log } = parts;
   const inFlight = makeInFlight();
   const addresses = makeClientAddress({ trustedProxies: config.clients.trustedProxies });
-  const tls = config.tls && openServerTls({ files: config.tls, clock, log });
+  const { tls: files } = config;
+  const tls = files && orStop("tls", () => openServerTls({ files, clock, log }));
   const registry = {
     cache,
     names: { default: config.default, canonical: canonicalNames(config.upstreams) },
@@ -69,6 +71,17 @@ function openDoorkeeper({ config, clock, log }: Parts, addresses: ClientAddress)
   if (!auth) return makeDoorkeeper(door);
   const onError = (error: Error, path: string): void =>
     log.error({ err: error, path }, "the password file can't be read again; the users before stay");
-  const users = watchedFile(auth.htpasswdFile, { parse: parseHtpasswd, onError, clock });
+  const users = orStop(`clients.auth.htpasswdFile: ${auth.htpasswdFile}`, () =>
+    watchedFile(auth.htpasswdFile, { parse: parseHtpasswd, onError, clock }),
+  );
   return makeDoorkeeper({ ...door, auth: makeBasicAuth({ users, clock }) });
+}
+
+/** What a file that the configuration names must hold is found out when it is opened; the message then starts with the key. */
+function orStop<T>(key: string, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    throw new StartError(`${key}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
 }

@@ -1,8 +1,9 @@
 import { limits, makePins, withMemory, type BlobStore, type Pins, type RecordStore } from "@pullring/core";
 import type { Digest } from "@pullring/oci";
-import { makeMemory, openDisk, openRecords, type Disk, type Memory, type Records } from "@pullring/storage";
+import { lockDisk, makeMemory, openDisk, openRecords, type Disk, type Memory, type Records } from "@pullring/storage";
 
 import type { Parts } from "./parts.ts";
+import { StartError } from "./start-error.ts";
 
 export interface Storage {
   /** Memory before disk. */
@@ -11,10 +12,14 @@ export interface Storage {
   readonly pins: Pins;
   readonly disk: Disk;
   readonly memory: Memory;
+  close(): Promise<void>;
 }
 
 /** Opens what is on disk. A disk that can't be used is no failure: the node then keeps small things in memory only. */
 export async function openStorage({ config: { storage }, clock, log, metrics }: Parts): Promise<Storage> {
+  const lock = await lockDisk(storage.disk.path).catch((error: unknown) => {
+    throw new StartError(`storage.disk.path: ${storage.disk.path} is in use by another Pullring`, { cause: error });
+  });
   const pinned: { by?: Pins } = {};
   const disk = await openDisk({
     ...storage.disk,
@@ -34,7 +39,11 @@ export async function openStorage({ config: { storage }, clock, log, metrics }: 
   const pins = makePins(storage.pin, store);
   pinned.by = pins;
   if (storage.pin.length > 0) await restorePins(records, pins);
-  return { store, records, pins, disk, memory };
+  const close = async (): Promise<void> => {
+    await disk.close();
+    await lock?.release();
+  };
+  return { store, records, pins, disk, memory, close };
 }
 
 /** Pins follow tags, so the tags that are known from before this start must be seen once. */

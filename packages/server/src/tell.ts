@@ -6,9 +6,6 @@ import type { Parts } from "./parts.ts";
 /** Counts and logs what the cache did. */
 export function tellEvent({ log, metrics }: Pick<Parts, "log" | "metrics">, event: CacheEvent): void {
   switch (event.kind) {
-    case "joined":
-      metrics.joined("local");
-      break;
     case "stale":
       metrics.stale(event.reason);
       break;
@@ -35,6 +32,7 @@ export function tellEnd({ log, metrics, clock }: Pick<Parts, "log" | "metrics" |
   const upstream = repository?.upstream ?? "none";
   const ttfbMs = (firstByteMs ?? endedMs) - startedMs;
   metrics.request({ route, tier, outcome, upstream }, { firstByteMs: ttfbMs, bytes });
+  if (exchange.joined) metrics.joined("local");
   log.requestLine({
     client: client.address,
     user: client.user,

@@ -26,6 +26,7 @@ const why: Readonly<Record<Stale["reason"], string>> = {
 /** Headers that tell where a served body came from; the exchange is told too. */
 export function servedHeaders(exchange: Exchange, target: Target, served: Served): Headers {
   exchange.tier = served.tier;
+  exchange.joined = served.joined;
   exchange.outcome = served.stale ? "stale" : served.joined && served.tier === "upstream" ? "joined" : "ok";
   const namespace = "ns" in target && target.ns !== undefined ? { "oci-namespace": target.ns } : {};
   return { "cache-status": cacheStatus(served), ...staleHeaders(served.stale), ...namespace };

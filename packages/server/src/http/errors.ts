@@ -47,7 +47,7 @@ type Row = readonly [status: number, code: OciErrorCode, outcome: Outcome];
 const refusals: Readonly<Record<Refusal["kind"], Row>> = {
   unauthorized: [401, "UNAUTHORIZED", "denied"],
   network: [403, "DENIED", "denied"],
-  too_many_failures: [429, "TOOMANYREQUESTS", "denied"],
+  too_many_failures: [429, "TOOMANYREQUESTS", "throttled"],
   method: [405, "UNSUPPORTED", "invalid"],
   path: [404, "UNSUPPORTED", "invalid"],
   head: [431, "UNSUPPORTED", "invalid"],

@@ -24,6 +24,8 @@ export interface Exchange {
   reference?: string;
   tier: Tier;
   outcome: Outcome;
+  /** It got what another request had begun to fetch. */
+  joined?: boolean;
   bytes: number;
   /** When the status line was written, monotonic ms. */
   firstByteMs?: number;
