@@ -1,4 +1,4 @@
-import { mkdtempDisposable } from "node:fs/promises";
+import { mkdtempDisposable, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -9,7 +9,9 @@ import { asDockerHub, type Pullring, startPullring } from "../real/pullring.ts";
 export interface RigOptions {
   readonly hub?: HubOptions;
   /** Without `upstreams` the hub is Docker Hub. */
-  readonly config?: Config | ((hub: Hub) => Config);
+  readonly config?: Config | ((hub: Hub, dir: string) => Config);
+  /** What lies in the process' folder before it starts, by name. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 type Config = Readonly<Record<string, unknown>>;
@@ -42,12 +44,14 @@ export const reach = (hub: Pick<Hub, "url" | "tokenOrigin">) => ({
   allowPrivateAddresses: true,
 });
 
-export async function startRig({ hub: hubOptions = {}, config = {} }: RigOptions = {}): Promise<Rig> {
+export async function startRig(options: RigOptions = {}): Promise<Rig> {
+  const { hub: hubOptions = {}, config = {}, files = {} } = options;
   const stack = new AsyncDisposableStack();
   const dir = stack.use(await mkdtempDisposable(join(tmpdir(), "pullring-promises-"))).path;
+  for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
   const hub = await startHub(hubOptions);
   stack.defer(() => hub.close());
-  const made = typeof config === "function" ? config(hub) : config;
+  const made = typeof config === "function" ? config(hub, dir) : config;
   const start = (): Promise<Pullring> => startPullring({ dir, config: { upstreams: asDockerHub(hub), ...made } });
   let pullring = await start();
   stack.defer(() => pullring.stop());
