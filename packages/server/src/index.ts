@@ -2,7 +2,7 @@
  * The process around the cache. `startNode` reads the configuration and starts a node; README.md tells where things are.
  */
 import { systemClock } from "./clock.ts";
-import { loadConfig, processEnvironment } from "./config/index.ts";
+import { loadConfig, processEnvironment, redacted } from "./config/index.ts";
 import { makeLog } from "./observe/log.ts";
 import { openNode, type PullringNode } from "./node.ts";
 
@@ -21,5 +21,6 @@ export async function startNode(file: string | undefined): Promise<PullringNode>
   });
   const log = makeLog({ ...config.log, clock: systemClock });
   told.log = log;
+  log.debug({ config: redacted(config) }, "the effective configuration");
   return openNode(config, log);
 }

@@ -4,9 +4,8 @@
  */
 export { canonicalNames } from "./canonical-names.ts";
 export type * from "./config.ts";
-export { processEnvironment, type Environment } from "./environment.ts";
-export { loadConfig, type LoadOptions } from "./load-config.ts";
-export { ConfigError, type Problem } from "./problem.ts";
+export { processEnvironment } from "./environment.ts";
+export { loadConfig } from "./load-config.ts";
+export { ConfigError } from "./problem.ts";
 export { redacted } from "./redacted.ts";
-export type { SecretSource } from "./secret-source.ts";
-export { watchedFile, type WatchedFile, type WatchedFileOptions } from "./watched-file.ts";
+export { watchedFile } from "./watched-file.ts";
