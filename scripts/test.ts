@@ -32,7 +32,7 @@ const { values, positionals } = parseArgs({ allowPositionals: true, options: { n
 /** Longer runs that are not for every change; they have commands of their own. */
 const apart = /^test\/(?:bench|soak)\//;
 /** Tests that start whole programs, which would disturb each other. */
-const alone = /^test\/(?:conformance|e2e|fault)\//;
+const alone = /^test\/(?!tidy\/)/;
 
 function filesOf(pattern: string): string[] {
   const chosen = (file: string): boolean =>
