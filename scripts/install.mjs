@@ -9,6 +9,9 @@ const writtenAt = (path) => statSync(`${root}${path}`, { throwIfNoEntry: false }
 
 // npm writes node_modules/.package-lock.json last, so an interrupted install counts as none.
 if (writtenAt("node_modules/.package-lock.json") < writtenAt("package-lock.json")) {
-  const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: root, stdio: "inherit" });
+  const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: root,
+    stdio: "inherit",
+  });
   process.exit(status ?? 1);
 }

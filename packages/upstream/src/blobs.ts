@@ -1,19 +1,20 @@
 import {
+  hasCode,
+  makeRecent,
   PullringError,
   type BlobHead,
   type BlobRequest,
   type BlobSink,
   type BlobSource,
   type Clock,
+  type Repository,
 } from "@pullring/core";
-import { hasCode, type Repository } from "@pullring/core";
 import type { Digest } from "@pullring/oci";
 
 import { contentLengthOf, contentRangeOf, headerOf, isIdentity, isRedirect, type ContentRange } from "./headers.ts";
 import type { BodySink } from "./intake.ts";
 import type { AccountLane } from "./lanes.ts";
 import { limits } from "./limits.ts";
-import { makeMemory } from "./memory.ts";
 import type { Answer } from "./redirects.ts";
 import type { Order, Registry } from "./registry.ts";
 import type { RegistryOf } from "./sources.ts";
@@ -26,7 +27,10 @@ interface Promised {
 }
 
 export function makeBlobSource(registryOf: RegistryOf, clock: Clock): BlobSource {
-  const headTellsNothing = makeMemory<true>(clock, limits.headTellsNothingMs);
+  const headTellsNothing = makeRecent<true>(clock, {
+    ttlMs: limits.headTellsNothingMs,
+    entriesMax: limits.memoriesMax,
+  });
 
   /** One byte of it: its size without the rest, by an address that is signed for GET. */
   async function probe({ upstream, name }: Repository, digest: Digest, signal?: AbortSignal): Promise<Found> {

@@ -1,11 +1,10 @@
-import { hasCode, PullringError, type Clock } from "@pullring/core";
+import { hasCode, makeRecent, PullringError, type Clock } from "@pullring/core";
 
 import type { RequestKind } from "./config.ts";
 import type { CoolDowns } from "./cool-downs.ts";
 import type { AccountLane, Lanes } from "./lanes.ts";
 import { limits } from "./limits.ts";
 import type { Logins } from "./logins.ts";
-import { makeMemory } from "./memory.ts";
 import { coolDownKey } from "./sender.ts";
 
 export interface LaneChoiceOptions {
@@ -27,7 +26,7 @@ export type OverLanes = <T>(wanted: Wanted, ask: (lane: AccountLane) => Promise<
  * Rejects with what keeps a lane from answering rather than with another lane's "not there": that one may see it.
  */
 export function makeLaneChoice({ lanes, coolDowns, logins, clock }: LaneChoiceOptions): OverLanes {
-  const seenBy = makeMemory<string>(clock, limits.seenByMs);
+  const seenBy = makeRecent<string>(clock, { ttlMs: limits.seenByMs, entriesMax: limits.memoriesMax });
 
   function ordered(repository: string): AccountLane[] {
     const first = seenBy.get(repository);
