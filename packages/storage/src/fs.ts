@@ -1,4 +1,5 @@
 import * as fs from "node:fs";
+import { dirname } from "node:path";
 
 const settle =
   <T>(resolve: (value: T) => void, reject: (error: Error) => void) =>
@@ -26,7 +27,7 @@ export const nodeFs = {
     new Promise((resolve, reject) => fs.writev(fd, chunks, position, settle(resolve, reject))),
   rename: (from: string, to: string): Promise<void> => fs.promises.rename(from, to),
   unlink: (path: string): Promise<void> => fs.promises.unlink(path),
-  mkdir: async (path: string): Promise<void> => void (await fs.promises.mkdir(path, { recursive: true, mode: 0o750 })),
+  mkdir: makeFolder,
   readdir: (path: string): Promise<fs.Dirent[]> => fs.promises.readdir(path, { withFileTypes: true }),
   utimes: (path: string, seconds: number): Promise<void> => fs.promises.utimes(path, seconds, seconds),
   readFile: (path: string): Promise<string> => fs.promises.readFile(path, "utf8"),
@@ -34,6 +35,19 @@ export const nodeFs = {
 };
 
 export type Fs = typeof nodeFs;
+
+const folderMode = 0o750;
+
+/** With its parents. Node says ENOENT where a read-only file system refuses: the first folder that can't be made by itself tells why. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await fs.promises.mkdir(path, { recursive: true, mode: folderMode });
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+    await makeFolder(dirname(path));
+    await fs.promises.mkdir(path, folderMode);
+  }
+}
 
 export const errnoOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | undefined)?.code;
 
