@@ -10,6 +10,8 @@ export interface RigOptions {
   readonly hub?: HubOptions;
   /** Without `upstreams` the hub is Docker Hub. */
   readonly config?: Config | ((hub: Hub, dir: string) => Config);
+  /** Readies the process' folder; what it returns undoes that when the process has ended. */
+  readonly prepare?: (dir: string) => Promise<() => Promise<unknown>>;
   /** What lies in the process' folder before it starts, by name. */
   readonly files?: Readonly<Record<string, string>>;
 }
@@ -45,10 +47,12 @@ export const reach = (hub: Pick<Hub, "url" | "tokenOrigin">) => ({
 });
 
 export async function startRig(options: RigOptions = {}): Promise<Rig> {
-  const { hub: hubOptions = {}, config = {}, files = {} } = options;
+  const { hub: hubOptions = {}, config = {}, files = {}, prepare } = options;
   const stack = new AsyncDisposableStack();
   const dir = stack.use(await mkdtempDisposable(join(tmpdir(), "pullring-promises-"))).path;
   for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
+  const undo = await prepare?.(dir);
+  if (undo) stack.defer(async () => void (await undo()));
   const hub = await startHub(hubOptions);
   stack.defer(() => hub.close());
   const made = typeof config === "function" ? config(hub, dir) : config;
