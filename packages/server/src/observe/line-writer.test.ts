@@ -49,6 +49,16 @@ test("a flush with nothing to do is done", async (t) => {
   await flushed(makeLineWriter({ fd }));
 });
 
+test("a flush that is done leaves no timer behind that would keep the process", async (t) => {
+  const { fd } = await openFile(t);
+  const writer = makeLineWriter({ fd });
+  const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+  const before = timers();
+  writer.write("line\n");
+  await flushed(writer);
+  assert.equal(timers(), before);
+});
+
 test("a disk that is full loses the lines beyond the bound, nothing else", async () => {
   const fd = openSync("/dev/full", "w");
   const writer = makeLineWriter({ fd, retryMs: 10, batchChars: 1, pendingCharsMax: 100 });

@@ -77,7 +77,15 @@ export function makeLineWriter(options: LineWriterOptions): LineWriter {
       if (pending.length < batchChars) later();
       else void start();
     },
-    flush: (callback) => void Promise.race([flush(), sleep(2 * retryMs)]).then(callback),
+    flush(callback) {
+      // A timer that is left would keep a process that has ended everything else.
+      const written = new AbortController();
+      const patience = sleep(2 * retryMs, undefined, { signal: written.signal }).catch(() => {});
+      void Promise.race([flush(), patience]).then(() => {
+        written.abort();
+        callback();
+      });
+    },
     exit() {
       if (!gone) writeWhatGoes(fd, Buffer.from(pending));
       pending = "";
