@@ -9,9 +9,14 @@ export const limits = {
   /** Bodies up to this are verified before the status line; longer ones hold back their tail. */
   verifyFirstBytesMax: 256 * 1024,
   tailBytes: 64 * 1024,
-  /** Readers of a fill are woken by this many new bytes or after this pause: each wake-up costs every reader a system call. */
+  /**
+   * Readers of a fill are woken by so many new bytes or after such a pause, since a wake-up costs every reader a system call; where
+   * many wait, both grow by this share for each of them, up to the bound.
+   */
   wakeBytes: 512 * 1024,
   wakePauseMs: 2,
+  wakeGrowthPerReader: 0.1,
+  wakeGrowthMax: 8,
   /** A fill nobody reads goes on when less than this is left. */
   fillRestBytesMax: 64 * 1024 * 1024,
   fillIdleMs: 30_000,

@@ -48,7 +48,7 @@ export async function transfer(options: TransferOptions): Promise<number> {
           position += chunk.length;
           if (known === chunk.length) return undefined;
           received = position;
-          return options.onChunk(chunk.subarray(known));
+          return options.onChunk(known === 0 ? chunk : chunk.subarray(known));
         },
       };
       // One byte of overlap: a range that begins at the end of what turns out to be everything could not be satisfied.

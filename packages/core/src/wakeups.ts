@@ -22,9 +22,11 @@ export function makeWakeups(clock: Clock): Wakeups {
     for (const resolve of woken) resolve();
   }
 
+  const growth = (): number => Math.min(limits.wakeGrowthMax, 1 + waiting.length * limits.wakeGrowthPerReader);
+
   async function wakeSoon(): Promise<void> {
     scheduled = true;
-    await clock.sleep(limits.wakePauseMs);
+    await clock.sleep(limits.wakePauseMs * growth());
     scheduled = false;
     wake();
   }
@@ -33,7 +35,7 @@ export function makeWakeups(clock: Clock): Wakeups {
     next: () => new Promise((resolve) => waiting.push(resolve)),
     grown(end) {
       latest = end;
-      if (wokenAt === 0 || end - wokenAt >= limits.wakeBytes) wake();
+      if (wokenAt === 0 || end - wokenAt >= limits.wakeBytes * growth()) wake();
       else if (!scheduled) void wakeSoon();
     },
     wake,

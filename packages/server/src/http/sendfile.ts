@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import koffi from "koffi";
 
 /** Bytes that one system call may move: what a worker thread is busy with, and how soon a closed socket is noticed. */
-const callBytesMax = 1024 * 1024;
+const callBytesMax = 4 * 1024 * 1024;
 
 /** A socket's own descriptor, held for one response: the number can't pass to another connection meanwhile. */
 export interface SendfileSocket {
