@@ -19,17 +19,18 @@ import { mixed } from "./sections/mixed.ts";
 
 const sections: Readonly<Record<string, (bench: Bench) => Promise<Report>>> = { hits, manifests, cold, crowd, mixed };
 
-/** How many different blobs there are of each size, in MB. */
-const blobsPerSize = new Map([
-  [1, 8],
-  [30, 4],
-  [400, 2],
-]);
+/** How many different blobs there are of each size, in MB; of 400 MB one to warm up, and one for each round of cold fills. */
+const blobsPerSize = (rounds: number): ReadonlyMap<number, number> =>
+  new Map([
+    [1, 8],
+    [30, 4],
+    [400, rounds + 1],
+  ]);
 
 async function run(names: readonly string[], isQuick: boolean): Promise<readonly Report[]> {
   await using dir = await mkdtempDisposable(join(tmpdir(), "pullring-bench-"));
-  const content = await writeContent(join(dir.path, "content"), blobsPerSize);
   const pace = isQuick ? { rounds: 1, runMs: 500 } : { rounds: 3, runMs: 2000 };
+  const content = await writeContent(join(dir.path, "content"), blobsPerSize(pace.rounds));
   const reports: Report[] = [];
   for (const name of names) {
     const report = await sections[name]?.({ dir: dir.path, content, ...pace });

@@ -55,8 +55,8 @@ export function page(reports: readonly Report[], { rounds, date, congestion }: C
 Written by \`npm run bench\` on ${date}: ${availableParallelism()} cores, ${type()} ${release().split("-")[0]}, Node ${process.versions.node},
 everything on loopback, ${congestion}.
 
-Each figure is the median of ${rounds} rounds in which all contestants had their turn, in changing order. Read ratios, not
-absolute figures. Debian's docker-registry runs as a pull-through cache. nginx appears twice: as \`proxy_cache\` with
+Each figure is the median of ${rounds} rounds in which all contestants had their turn, in changing order, after some load that is
+not measured. Read ratios, not absolute figures. Debian's docker-registry runs as a pull-through cache. nginx appears twice: as \`proxy_cache\` with
 \`proxy_cache_lock\`, and as a static server with \`sendfile\`, which is what the machine can do at best. All of them fetch from one
 upstream, static files under a registry's paths. The load client throws bodies away in the kernel. CPU is the server's
 user and system time; GB are 10⁹ bytes. Pullring runs with its defaults: a log line for each request, and metrics.

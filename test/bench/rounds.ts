@@ -26,12 +26,13 @@ export async function warmUp(
 /** Rounds in which every contestant has its turn, each round in another order, so that a slow minute hits all of them alike. */
 export async function alternate<N extends Name, T>(
   names: readonly N[],
-  options: { rounds: number; measure: (name: N) => Promise<T> },
+  options: { rounds: number; measure: (name: N, round: number) => Promise<T> },
 ): Promise<Figures<N, T>> {
   const figures = Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<N, T[]>;
   for (let round = 0; round < options.rounds; round++) {
     const turn = round % names.length;
-    for (const name of [...names.slice(turn), ...names.slice(0, turn)]) figures[name].push(await options.measure(name));
+    for (const name of [...names.slice(turn), ...names.slice(0, turn)])
+      figures[name].push(await options.measure(name, round));
   }
   return figures;
 }

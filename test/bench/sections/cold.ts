@@ -1,33 +1,44 @@
 import { type Bench, withContestants } from "../bench.ts";
 import type { Report } from "../report.ts";
-import { alternate, type Figures, medianOf, type Sample, sample } from "../rounds.ts";
+import { alternate, type Figures, medianOf, type Sample, sample, warmUp } from "../rounds.ts";
 
-const names = ["pullring", "docker-registry", "nginx cache"] as const;
+export const names = ["pullring", "docker-registry", "nginx cache"] as const;
 type Name = (typeof names)[number];
 
 /** Of each connection to the slow upstream: most registries are far away. */
 export const slowBytesPerSec = 100_000_000;
+/** Clients of the fill before the first that is measured. */
+const warmUpConnections = 8;
 
 export interface Cold extends Sample {
   readonly rssPeakBytes: number;
 }
 
 export interface ColdOptions {
-  readonly name: Name;
   readonly connections: number;
   readonly upstreamBytesPerSec: number | undefined;
 }
 
-/** One 400 MB blob, asked by all connections at once of a contestant that has just started and has fetched only small ones so far. */
-export function coldFill(bench: Bench, { name, connections, upstreamBytesPerSec }: ColdOptions): Promise<Cold> {
+/** Each round another blob of 400 MB that the contestants do not have yet, asked by all connections at once. */
+export function coldFills(
+  bench: Bench,
+  { connections, upstreamBytesPerSec }: ColdOptions,
+): Promise<Figures<Name, Cold>> {
   const pace = upstreamBytesPerSec === undefined ? {} : { upstreamBytesPerSec };
-  const [big] = bench.content.blobs.get(400) ?? [];
-  if (big === undefined) throw new Error("no blob of 400 MB");
-  return withContestants(bench, { names: [name], ...pace }, async (contestants) => {
-    const contestant = contestants[name];
-    for (const small of bench.content.blobs.get(30) ?? []) await contestant.warm(small);
-    const figures = await sample(contestant, { targets: [big], connections });
-    return { ...figures, rssPeakBytes: contestant.rssPeakBytes() };
+  return withContestants(bench, { names, ...pace }, async (contestants) => {
+    const [first, ...rest] = bench.content.blobs.get(400) ?? [];
+    if (first === undefined || rest.length < bench.rounds) throw new Error("too few blobs of 400 MB");
+    for (const small of bench.content.blobs.get(30) ?? []) {
+      for (const name of names) await contestants[name].warm(small);
+    }
+    await warmUp(contestants, { targets: [first], connections: Math.min(connections, warmUpConnections) });
+    return alternate(names, {
+      rounds: bench.rounds,
+      async measure(name, round) {
+        const figures = await sample(contestants[name], { targets: rest.slice(round, round + 1), connections });
+        return { ...figures, rssPeakBytes: contestants[name].rssPeakBytes() };
+      },
+    });
   });
 }
 
@@ -52,12 +63,8 @@ const slowdown = (figures: Figures<Name, Cold>): number =>
 
 /** One client, nothing cached. */
 export async function cold(bench: Bench): Promise<Report> {
-  const run = (upstreamBytesPerSec: number | undefined): Promise<Figures<Name, Cold>> =>
-    alternate(names, {
-      rounds: bench.rounds,
-      measure: (name) => coldFill(bench, { name, connections: 1, upstreamBytesPerSec }),
-    });
-  const [full, slow] = [await run(undefined), await run(slowBytesPerSec)];
+  const full = await coldFills(bench, { connections: 1, upstreamBytesPerSec: undefined });
+  const slow = await coldFills(bench, { connections: 1, upstreamBytesPerSec: slowBytesPerSec });
   const what = "docker-registry: one client, cold 400 MB, time to the last byte";
   return {
     title: "Cold fills",

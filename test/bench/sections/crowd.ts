@@ -1,19 +1,15 @@
 import type { Bench } from "../bench.ts";
 import type { Report } from "../report.ts";
-import { alternate, medianOf } from "../rounds.ts";
-import { type Cold, coldFill, lastByteMs, slowBytesPerSec } from "./cold.ts";
+import { medianOf } from "../rounds.ts";
+import { type Cold, coldFills, lastByteMs, names, slowBytesPerSec } from "./cold.ts";
 
-const names = ["pullring", "docker-registry", "nginx cache"] as const;
 const connections = 100;
 
 const secondFirstByteMs = ({ firstByteMs: [, second] }: Cold): number => second ?? Number.NaN;
 
 /** Many clients at once on one blob that nobody has yet. */
 export async function crowd(bench: Bench): Promise<Report> {
-  const figures = await alternate(names, {
-    rounds: bench.rounds,
-    measure: (name) => coldFill(bench, { name, connections, upstreamBytesPerSec: slowBytesPerSec }),
-  });
+  const figures = await coldFills(bench, { connections, upstreamBytesPerSec: slowBytesPerSec });
   const ratio = (other: (typeof names)[number], read: (cold: Cold) => number): number =>
     medianOf(figures.pullring, read) / medianOf(figures[other], read);
   const row = (what: string, read: (cold: Cold) => number, digits = 2): string[] => [

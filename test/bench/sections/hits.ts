@@ -1,6 +1,7 @@
 import { type Bench, type Contestants, withContestants } from "../bench.ts";
 import type { Report, Verdict } from "../report.ts";
 import { alternate, type Figures, medianOf, type Sample, sample, warmUp } from "../rounds.ts";
+import type { Target } from "../run-load.ts";
 
 interface Cell {
   readonly megabytes: number;
@@ -23,7 +24,9 @@ const rssMaxMiB = 350;
 
 const names = ["pullring", "docker-registry", "nginx static"] as const;
 type Name = (typeof names)[number];
-const cells: readonly Cell[] = [1, 30, 400].flatMap((megabytes) =>
+/** In MB. */
+const sizes = [1, 30, 400] as const;
+const cells: readonly Cell[] = sizes.flatMap((megabytes) =>
   [1, 8, 64].map((connections) => ({ megabytes, connections })),
 );
 
@@ -55,9 +58,12 @@ function row(cell: Cell, figures: Figures<Name, Sample>): string[] {
   return [label(cell), ...names.map(text)];
 }
 
+/** What the clients read of each size: enough that it isn't one blob for all, not more than is read often. */
+const targetsOf = ({ content }: Bench, megabytes: number): readonly Target[] =>
+  content.blobs.get(megabytes)?.slice(0, megabytes < 400 ? undefined : 2) ?? [];
+
 function measureCell(bench: Bench, cell: Cell, contestants: Contestants<Name>): Promise<Figures<Name, Sample>> {
-  const targets = bench.content.blobs.get(cell.megabytes) ?? [];
-  const load = { targets, connections: cell.connections, forMs: bench.runMs };
+  const load = { targets: targetsOf(bench, cell.megabytes), connections: cell.connections, forMs: bench.runMs };
   return alternate(names, { rounds: bench.rounds, measure: (name) => sample(contestants[name], load) });
 }
 
@@ -65,9 +71,11 @@ function measureCell(bench: Bench, cell: Cell, contestants: Contestants<Name>): 
 export const hits = (bench: Bench): Promise<Report> =>
   withContestants(bench, { names }, async (contestants) => {
     for (const name of names) {
-      for (const target of [...bench.content.blobs.values()].flat()) await contestants[name].warm(target);
+      for (const megabytes of sizes) {
+        for (const target of targetsOf(bench, megabytes)) await contestants[name].warm(target);
+      }
     }
-    await warmUp(contestants, { targets: bench.content.blobs.get(1) ?? [], connections: 64, forMs: bench.runMs });
+    await warmUp(contestants, { targets: targetsOf(bench, 1), connections: 64, forMs: bench.runMs });
     const verdicts: Verdict[] = [];
     const rows: string[][] = [];
     for (const cell of cells) {
