@@ -31,7 +31,7 @@ export function makeApp(options: AppOptions): FastifyInstance {
     rewriteUrl: ({ url = "" }) => (health.has(url) ? url : "/"),
     return503OnClosing: false,
     forceCloseConnections: "idle",
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", (_request, _payload, done) => done(null));

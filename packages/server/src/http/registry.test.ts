@@ -306,6 +306,10 @@ test("health words are answered here too, without reasons", async () => {
   const live = await ask("/livez");
   assert.deepEqual([live.status, live.body.toString()], [200, "ok\n"]);
   assert.equal((await ask("/readyz")).status, 503);
+  for (const path of ["/livez", "/readyz"]) {
+    const [head, get] = [await ask(path, { method: "HEAD" }), await ask(path)];
+    assert.deepEqual([head.status, head.body.length], [get.status, 0]);
+  }
 });
 
 test("a head of 60 KiB is read, a longer one is 431", async () => {
