@@ -44,7 +44,7 @@ async function setUp(name: string) {
 
 describe("inside a cool-down", { concurrency: true }, () => {
   test("that the pull limit began no manifest is asked for; what is free goes on, what is cached is served", async () => {
-    const { quota, ledger, place, known, unknown, statusOf } = await setUp("limit.test");
+    const { content, quota, ledger, place, known, unknown, statusOf } = await setUp("limit.test");
     quota.setRemaining(0);
     const gets = (): number => ledger.count({ kind: "manifest_get" });
     const before = gets();
@@ -56,6 +56,12 @@ describe("inside a cool-down", { concurrency: true }, () => {
     for (const reference of ["known", known.digest]) assert.equal(await statusOf(reference), 200);
     for (const { digest } of known.layers) assert.equal((await askRaw(rig.blob(place, digest))).status, 200);
     assert.equal(ledger.count({ status: 429 }), 1);
+    // A tag that has moved meanwhile is seen by HEAD, which is free; what it was is served, as stale.
+    content.moveTag(repository, "known", unknown[0].digest);
+    const moved = await askRaw(rig.manifest(place, "known"));
+    assert.deepEqual([moved.status, moved.headers["docker-content-digest"]], [200, known.digest]);
+    assert.match(moved.headers["cache-status"] ?? "", /detail=stale/);
+    assert.equal(gets(), before + 1);
   });
 
   for (const [name, { bareLf, what }] of Object.entries(limits)) {
