@@ -50,8 +50,12 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
   const admin = makeAdminApp({ health, metrics });
   const { app, inFlight } = openFace(parts, { cache, health });
   warnOfUnguarded(parts);
-  await admin.listen({ ...config.admin.listen });
   await app.listen({ ...config.listen });
+  // Second, so that nobody is told that this node is ready before it is.
+  await admin.listen({ ...config.admin.listen }).catch(async (error: unknown) => {
+    await app.close();
+    throw error;
+  });
   log.info({ listen: config.listen, admin: config.admin.listen, tls: config.tls !== undefined }, "ready to serve");
 
   return {
