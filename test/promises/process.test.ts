@@ -1,18 +1,58 @@
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { mkdtempDisposable, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { connect } from "node:tls";
+import { fileURLToPath } from "node:url";
 
 import { ask, eventually, testCertificates } from "@pullring/testkit";
 
 import { open, pull } from "../real/http.ts";
+import { startProgram } from "../real/program.ts";
 import { openRaw } from "./raw.ts";
 import { startRig } from "./rig.ts";
 
 const MB = 1_000_000;
 
+const main = fileURLToPath(new URL("../../packages/cli/src/main.ts", import.meta.url));
+
+/** Starts a process by this configuration, which can't work, and waits for its end. */
+async function failToStart(config: object) {
+  await using dir = await mkdtempDisposable(join(tmpdir(), "pullring-start-"));
+  const file = join(dir.path, "pullring.yaml");
+  await writeFile(file, JSON.stringify({ storage: { disk: { path: join(dir.path, "disk") } }, ...config }));
+  const args = [main, "serve", "--config", file];
+  await using program = startProgram({ command: process.execPath, args, logFile: join(dir.path, "log") });
+  const { code } = await program.ended;
+  return { code, said: program.logs() };
+}
+
 describe("the process", { concurrency: true }, () => {
+  test("that can't listen, on either of its addresses, says so and ends", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const busy = `127.0.0.1:${(taken.address() as AddressInfo).port}`;
+    const free = "127.0.0.1:0";
+    for (const [listen, admin] of [
+      [busy, free],
+      [free, busy],
+    ]) {
+      const { code, said } = await failToStart({ listen, admin: { listen: admin } });
+      assert.equal(code, 1);
+      assert.match(said, /^pullring can't start: .*EADDRINUSE.*$/m);
+    }
+    taken.close();
+  });
+
+  test("that is configured wrongly says by which keys, all of them, and ends", async () => {
+    const { code, said } = await failToStart({ listen: "nowhere", lissten: "x", tags: { fresh: 60 } });
+    assert.equal(code, 2);
+    for (const key of ["listen", "lissten", "tags.fresh"]) assert.match(said, new RegExp(`^.*\\b${key}\\b.*$`, "m"));
+  });
+
   test("serves TLS by the certificate that its files hold now; who is connected stays so", async () => {
     const { ca, server, renewed } = testCertificates();
     await using rig = await startRig({
