@@ -301,7 +301,7 @@ test("of all that nothing wrong was kept, and it was counted", async () => {
   assert.ok(sum("pullring_digest_mismatch_total", { source: "upstream" }) >= mismatches);
 });
 
-test("of all that no login went where it does not belong", () => {
+test("of all that no login went where it does not belong", async () => {
   const sent = [rig.hub, secure, trap].flatMap(({ ledger }) =>
     ledger
       .filter(({ authorization }) => authorization !== undefined)
@@ -309,5 +309,8 @@ test("of all that no login went where it does not belong", () => {
   );
   assert.deepEqual(new Set(sent), new Set(["registry bearer", "token basic"]));
   assert.ok(sink.requests.every(({ headers }) => headers.authorization === undefined));
-  assert.ok(!rig.pullring.logs().includes(account.password));
+  await rig.pullring.stop();
+  const told = rig.pullring.logs();
+  assert.match(told, /"msg":"stopped"/);
+  assert.ok(!told.includes(account.password));
 });
