@@ -132,6 +132,19 @@ test("an upstream whose HEAD names no digest is asked by one counted GET, and no
   assert.deepEqual([upstream.count("manifest_head"), upstream.count("manifest_get")], [1, 2]);
 });
 
+test("one HEAD without a digest, from an upstream that names them, costs one counted GET and not one a check", async () => {
+  const { cache, upstream, clock } = withTag();
+  await cache.tags.get(repositoryA, latest);
+  upstream.headTells.digest = false;
+  await clock.advance(60_000);
+  await cache.tags.get(repositoryA, latest);
+  assert.deepEqual([upstream.count("manifest_head"), upstream.count("manifest_get")], [2, 2]);
+  upstream.headTells.digest = true;
+  await clock.advance(60_000);
+  await cache.tags.get(repositoryA, latest);
+  assert.deepEqual([upstream.count("manifest_head"), upstream.count("manifest_get")], [3, 2]);
+});
+
 test("a clock that was set back makes no record fresh for ever", async () => {
   const { cache, upstream, clock } = withTag();
   await cache.tags.get(repositoryA, latest);

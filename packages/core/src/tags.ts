@@ -71,12 +71,14 @@ export class Tags {
   /** What a HEAD told of a tag whose manifest is not held yet: a record must not move before its bytes are here. */
   readonly #seen: Recent<TagRecord>;
   readonly #headRefused: Recent<true>;
+  readonly #headTold: Recent<true>;
 
   constructor(options: TagsOptions) {
     const entriesMax = limits.negativesMax;
     this.#options = options;
     this.#seen = makeRecent(options.clock, { ttlMs: limits.seenMs, entriesMax });
     this.#headRefused = makeRecent(options.clock, { ttlMs: limits.headRefusedMs, entriesMax });
+    this.#headTold = makeRecent(options.clock, { ttlMs: limits.headRefusedMs, entriesMax });
   }
 
   /** What the tag points at, at the cost of a HEAD at most: for a client's HEAD. */
@@ -132,9 +134,11 @@ export class Tags {
           unsupported,
         );
     if (!head?.digest) {
-      this.#headRefused.set(repository.upstream, true);
+      // One such answer of a registry that names digests is an accident, and must not make every check a counted GET.
+      if (!this.#headTold.get(repository.upstream)) this.#headRefused.set(repository.upstream, true);
       return this.#getByTag(repository, tag);
     }
+    this.#headTold.set(repository.upstream, true);
     if (old?.digest === head.digest) {
       const record = { ...old, checkedAt };
       await records.put(recordKey(repository, tag), record);
