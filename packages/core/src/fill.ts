@@ -130,9 +130,10 @@ export class Fill {
   }
 
   async #fetch(spool: Spool): Promise<Access> {
-    const { source, clock, repository, digest } = this.#options;
+    const { source, clock, repository, digest, sizeExpected } = this.#options;
     const received = await transfer({
       source,
+      sizeExpected,
       clock,
       repository,
       digest,

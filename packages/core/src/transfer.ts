@@ -11,6 +11,8 @@ export interface TransferOptions {
   readonly digest: Digest;
   /** Bytes that are there already, from a spool that was kept. */
   readonly received: number;
+  /** What the blob's manifest says: a body whose end only the connection's end tells may have been cut. */
+  readonly sizeExpected?: number | undefined;
   readonly signal: AbortSignal;
   /** Called for the first answer only. A throw ends the transfer with that error. */
   readonly onHead: (head: BlobHead) => void;
@@ -53,8 +55,9 @@ export async function transfer(options: TransferOptions): Promise<number> {
       };
       // One byte of overlap: a range that begins at the end of what turns out to be everything could not be satisfied.
       await source.get({ repository, digest, offset: Math.max(0, received - 1), signal }, sink);
-      if (size === undefined || received >= size) return received;
-      throw new PullringError("cut", `upstream ended at ${received} of ${size} bytes`);
+      const end = size ?? options.sizeExpected;
+      if (end === undefined || received >= end) return received;
+      throw new PullringError("cut", `upstream ended at ${received} of ${end} bytes`);
     } catch (error) {
       signal.throwIfAborted();
       fruitless = received - before >= limits.resumeProgressBytesMin ? 0 : fruitless + 1;
