@@ -133,6 +133,20 @@ describe("a registry", { concurrency: true }, () => {
     );
   });
 
+  test("that leaves a digest out once is asked by HEAD again, which is free", async () => {
+    const { content, faults, ledger } = rig.hub;
+    const repository = "acme/once-silent";
+    const { digest, mediaType } = content.addImage({ repository, tag, layers: [100] });
+    content.addImage({ repository, tag: "before", layers: [] });
+    assert.equal((await askRaw(rig.manifest(repository, "before"))).status, 200);
+    faults.add({ kind: "manifest_head", reference: tag, repository }, { headers: { "docker-content-digest": null } });
+    await assertWhole(repository, digest, mediaType);
+    content.addImage({ repository, tag: "after", layers: [200] });
+    for (let count = 0; count < 3; count++) await askRaw(rig.manifest(repository, "after"), { method: "HEAD" });
+    const asked = ledger.filter({ repository, kind: "manifest_get" }).map(({ reference }) => reference);
+    assert.deepEqual([asked.length, asked[1]], [2, tag]);
+  });
+
   test("that refuses HEAD and names a wrong digest is not believed", async () => {
     const repository = "acme/lying";
     const { digest, mediaType } = lying.content.addImage({ repository, tag, layers: [100] });

@@ -212,6 +212,17 @@ describe("a blob", { concurrency: true }, () => {
   }
 });
 
+test("a blob cut by the end of its connection is resumed where its manifest tells its size", async () => {
+  const { content, faults } = rig.hub;
+  const repository = "acme/sized";
+  const { layers } = content.addImage({ repository, tag: "1", layers: [bigBytes] });
+  const [{ digest } = { digest: "" }] = layers;
+  assert.equal((await askRaw(rig.manifest(repository, "1"))).status, 200);
+  const rule = faults.add({ ...bytes, reference: digest }, { cutAfterBytes: half, framing: "close" });
+  assert.equal(await seenBy(await askRaw(rig.blob(repository, digest)), digest), "whole");
+  assert.equal(rule.hits, 1);
+});
+
 describe("a blob that turns out to be wrong", { concurrency: true }, () => {
   const wrongBlob = (repository: string): string => {
     const { digest } = rig.hub.content.addBlob({ repository, size: bigBytes });
