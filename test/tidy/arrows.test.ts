@@ -7,12 +7,14 @@ import { files, isTest, packageOf, root } from "./sources.ts";
 /** What a package may import of the workspace. The three adapters never import each other; testkit is for tests only. */
 const arrows: Readonly<Record<string, readonly string[]>> = {
   oci: [],
-  core: ["oci"],
+  "hash-ring": [],
+  core: ["oci", "hash-ring"],
   storage: ["core", "oci"],
   upstream: ["core", "oci"],
-  server: ["storage", "upstream", "core", "oci"],
+  cluster: ["core", "oci", "hash-ring"],
+  server: ["storage", "upstream", "cluster", "core", "oci", "hash-ring"],
   cli: ["server"],
-  testkit: ["core", "oci"],
+  testkit: ["core", "oci", "hash-ring"],
 };
 
 const importGrammar = /^(?:import|export)\s[^;]*?\bfrom\s+"([^"]+)"|^import\s+"([^"]+)"|\bimport\("([^"]+)"\)/gm;

@@ -12,6 +12,7 @@
  * | corrupt | bytes that do not hash to their digest, or that are not what was declared |
  * | too_large | above a limit of ours |
  * | busy | our own fill limits are reached |
+ * | unreachable | a peer refused the connection, was silent, or hung up before its answer |
  */
 export type ErrorCode =
   | "missing"
@@ -22,7 +23,8 @@ export type ErrorCode =
   | "cut"
   | "corrupt"
   | "too_large"
-  | "busy";
+  | "busy"
+  | "unreachable";
 
 /** Why a stale record was served (the `reason` label of pullring_stale_total). */
 export type StaleReason = "down" | "throttled" | "timeout" | "refused";

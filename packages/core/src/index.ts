@@ -12,6 +12,7 @@
  * A tag is first a question about freshness (`tags.ts`), then a digest.
  */
 export type { BlobOrder, OpenBlob } from "./blobs.ts";
+export type * from "./cluster-ports.ts";
 export { makeCache, type Cache, type CacheDeps } from "./cache.ts";
 export { hasCode, PullringError, type ErrorCode, type ErrorFacts, type StaleReason } from "./errors.ts";
 export { bytesBody } from "./body.ts";
@@ -24,4 +25,5 @@ export type { CacheEvent, Observe } from "./observe.ts";
 export { makePins, type Pins } from "./pins.ts";
 export * from "./ports.ts";
 export { makeRecent, type Recent } from "./recent.ts";
+export type { TagRecord } from "./tags.ts";
 export { lookUp, route, type UpstreamNames } from "./routing.ts";
