@@ -25,6 +25,16 @@ export const listenKind: Kind<ListenAddress> = {
   parse: parseListen,
 };
 
+/** An address to dial. */
+export const dialKind: Kind<ListenAddress> = {
+  type: "address",
+  allowed: "host:port such as sentinel-1:26379",
+  parse(found) {
+    const address = parseListen(found);
+    return address && address.port > 0 ? address : undefined;
+  },
+};
+
 export function formatListen({ host, port }: ListenAddress): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

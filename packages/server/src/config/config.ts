@@ -5,8 +5,8 @@ export interface Config {
   readonly listen: ListenAddress;
   /** Absent = plain HTTP. */
   readonly tls?: TlsFiles;
-  readonly admin: { readonly listen: ListenAddress };
-  readonly node: { readonly id: string };
+  readonly admin: Admin;
+  readonly node: NodeSelf;
   /** Canonical name of the upstream that a bare repository name means; always in `upstreams`. */
   readonly default: string;
   /** The closed table: what is built in and what was configured, by canonical name. */
@@ -16,6 +16,8 @@ export interface Config {
   readonly fallback: "direct" | "hold";
   readonly clients: Clients;
   readonly storage: Storage;
+  /** Absent = this node is alone. */
+  readonly cluster?: Cluster;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -23,6 +25,21 @@ export interface Config {
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
+}
+
+export interface Admin {
+  readonly listen: ListenAddress;
+  /** Absent = nothing can be changed, and nobody on another host is told anything. */
+  readonly token?: SecretSource;
+  /** Names without ports, beside its address and localhost. */
+  readonly hosts: readonly string[];
+}
+
+export interface NodeSelf {
+  readonly id: string;
+  /** What the ring hashes. */
+  readonly ringName: string;
+  readonly weight: number;
 }
 
 export interface TlsFiles {
@@ -95,6 +112,65 @@ interface Storage {
   readonly disk: { readonly path: string; readonly sizeBytesMax: number };
   /** Globs over `upstream/repository:tag`, canonical. */
   readonly pin: readonly string[];
+  readonly s3?: S3;
+}
+
+export interface S3 {
+  readonly bucket: string;
+  /** Without a slash at its end; may be empty. */
+  readonly prefix: string;
+  readonly region?: string;
+  /** An origin; absent = AWS. */
+  readonly endpoint?: string;
+  readonly forcePathStyle: boolean;
+  /** Absent = the SDK's default chain. */
+  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: SecretSource };
+  /** 0 = never. */
+  readonly expireMs: number;
+}
+
+/** Exactly one of `redis` and `members` is there. */
+export interface Cluster {
+  readonly redis?: Redis;
+  /** This node is one of them. */
+  readonly members?: readonly Member[];
+  readonly peer: Peer;
+}
+
+/** Exactly one of `url` and `sentinels` is there. */
+export interface Redis {
+  /** `redis://` or `rediss://` with host, perhaps port and database; of any node where `cluster` is true. */
+  readonly url?: string;
+  readonly sentinels?: Sentinels;
+  readonly cluster: boolean;
+  readonly prefix: string;
+  readonly username?: string;
+  readonly password?: SecretSource;
+  /** With sentinels, its presence means TLS. */
+  readonly tls?: { readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string };
+}
+
+export interface Sentinels {
+  readonly addresses: readonly ListenAddress[];
+  readonly master: string;
+  readonly username?: string;
+  readonly password?: SecretSource;
+}
+
+export interface Member extends NodeSelf {
+  /** An origin. */
+  readonly url: string;
+}
+
+/** Off loopback at least one of `secret` and `tls` is there. */
+export interface Peer {
+  readonly listen: ListenAddress;
+  /** An origin: what others dial; https where there is `tls`. */
+  readonly url: string;
+  /** Absent = peers may be anywhere. */
+  readonly allow?: readonly Network[];
+  readonly secret?: SecretSource;
+  readonly tls?: { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
 }
 
 export type LogLevel = "fatal" | "error" | "warn" | "info" | "debug" | "trace" | "silent";

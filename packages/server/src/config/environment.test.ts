@@ -57,6 +57,52 @@ test("every scalar outside lists and maps is a variable", async () => {
   assert.equal(config.log.level, "warn");
 });
 
+test("a cluster can be configured by variables alone, numbers and flags too", async () => {
+  const config = await load({
+    PULLRING_ADMIN__TOKEN: "1234",
+    PULLRING_ADMIN__HOSTS: '["pullring.example.org"]',
+    PULLRING_NODE__RING_NAME: "n1:5000",
+    PULLRING_NODE__WEIGHT: "2",
+    PULLRING_STORAGE__S3__BUCKET: "images",
+    PULLRING_STORAGE__S3__ENDPOINT: "http://s3:9000",
+    PULLRING_STORAGE__S3__FORCE_PATH_STYLE: "true",
+    PULLRING_STORAGE__S3__ACCESS_KEY_ID: "id",
+    PULLRING_STORAGE__S3__SECRET_ACCESS_KEY: "5678",
+    PULLRING_STORAGE__S3__EXPIRE: "30d",
+    PULLRING_CLUSTER__REDIS__URL: "redis://redis:6379",
+    PULLRING_CLUSTER__REDIS__CLUSTER: "false",
+    PULLRING_CLUSTER__REDIS__PASSWORD: "90",
+    PULLRING_CLUSTER__PEER__LISTEN: "0.0.0.0:5002",
+    PULLRING_CLUSTER__PEER__SECRET: "s",
+    PULLRING_CLUSTER__PEER__ALLOW: '["10.0.0.0/8"]',
+  });
+  assert.equal(config.admin.token?.read(), "1234");
+  assert.deepEqual(config.admin.hosts, ["pullring.example.org"]);
+  assert.deepEqual(config.node, { id: "n1", ringName: "n1:5000", weight: 2 });
+  const { s3 } = config.storage;
+  assert.deepEqual([s3?.forcePathStyle, s3?.endpoint, s3?.expireMs], [true, "http://s3:9000", 30 * 86_400_000]);
+  assert.equal(s3?.credentials?.secretAccessKey.read(), "5678");
+  const { redis, peer } = config.cluster ?? assert.fail("no cluster");
+  assert.deepEqual([redis?.url, redis?.cluster, redis?.password?.read()], ["redis://redis:6379", false, "90"]);
+  assert.deepEqual([peer.listen.port, peer.url, peer.secret?.read()], [5002, "http://n1:5002", "s"]);
+});
+
+for (const [variable, text, key] of [
+  ["PULLRING_NODE__WEIGHT", "two", "node.weight"],
+  ["PULLRING_NODE__WEIGHT", "", "node.weight"],
+  ["PULLRING_NODE__WEIGHT", "1.5", "node.weight"],
+  ["PULLRING_STORAGE__S3__FORCE_PATH_STYLE", "yes", "storage.s3.forcePathStyle"],
+  ["PULLRING_STORAGE__S3__FORCE_PATH_STYLE", "1", "storage.s3.forcePathStyle"],
+] as const) {
+  test(`${variable}=${text} is refused: it is no number or no flag`, async () => {
+    const problems = await problemsOf({ PULLRING_STORAGE__S3__BUCKET: "images", [variable]: text });
+    assert.deepEqual(
+      problems.map((problem) => [problem.key, problem.where]),
+      [[key, variable]],
+    );
+  });
+}
+
 for (const variable of [
   "PULLRING_TAGS__STALEIFERROR",
   "PULLRING_TAGS__STALE_IF_ERROR",
@@ -120,10 +166,14 @@ const wrong: [string, string, RegExp, RegExp][] = [
   ["PULLRING_LISTEN__PORT", "x", /names no key/, /PULLRING_/],
   ["PULLRING_UPSTREAMS__DOCKER_IO__URL", "x", /part of a map or list/, /^PULLRING_UPSTREAMS with the whole as JSON$/],
   ["PULLRING_CLIENTS__TRUSTED_PROXIES__0", "x", /part of a map or list/, /^PULLRING_CLIENTS__TRUSTED_PROXIES with/],
-  ["PULLRING_CLUSTER__REDIS__URL", "redis://r", /does not have yet/, /leave it out/],
-  ["PULLRING_NODE__RING_NAME", "x", /does not have yet/, /leave it out/],
-  ["PULLRING_STORAGE__S3__BUCKET", "x", /does not have yet/, /leave it out/],
-  ["PULLRING_ADMIN__TOKEN_FILE", "x", /does not have yet/, /leave it out/],
+  ["PULLRING_EGRESS", "[]", /does not have yet/, /leave it out/],
+  ["PULLRING_TAGS__REFRESH_HOT", "true", /does not have yet/, /leave it out/],
+  [
+    "PULLRING_CLUSTER__MEMBERS__0__ID",
+    "n1",
+    /part of a map or list/,
+    /^PULLRING_CLUSTER__MEMBERS with the whole as JSON$/,
+  ],
 ];
 
 for (const [variable, text, found, allowed] of wrong) {

@@ -58,7 +58,13 @@ function settingOf(variable: string, text: string): Setting | Problem {
     path.push(name);
     key = keyAt(schema, path) ?? key;
   }
-  return key.shape.is === "scalar" ? { path, value: text, variable } : fromJson(path, text, variable);
+  return key.shape.is === "scalar" ? { path, value: fromText(key, text), variable } : fromJson(path, text, variable);
+}
+
+/** Variables are text; a flag's and a number's mean what they would in YAML, and anything else stays to be refused. */
+function fromText({ meta }: Key, text: string): unknown {
+  const read = meta["fromText"] as ((text: string) => unknown) | undefined;
+  return read ? read(text) : text;
 }
 
 function fromJson(path: readonly string[], text: string, variable: string): Setting | Problem {

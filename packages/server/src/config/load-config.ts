@@ -8,12 +8,12 @@ import { check } from "./check.ts";
 import type { Config } from "./config.ts";
 import { readDocument, type Source } from "./document.ts";
 import { overlay, readEnvironment, type Environment, type Setting } from "./environment.ts";
-import { nodeKind } from "./names.ts";
-import { quoted, type Path } from "./path.ts";
+import { identify } from "./node-identity.ts";
+import { quoted, valueAt, type Path } from "./path.ts";
 import { ConfigError, problemOf, type Finding, type Problem } from "./problem.ts";
-import { resolve } from "./resolve.ts";
+import { resolve, type OpenSecret } from "./resolve.ts";
 import type { Settings } from "./schema.ts";
-import { fileSecret, inlineSecret, type SecretSource } from "./secret-source.ts";
+import { fileSecret, inlineSecret } from "./secret-source.ts";
 
 export interface LoadOptions {
   /** Goes before PULLRING_CONFIG. With neither, nothing but the environment and the defaults counts. */
@@ -40,11 +40,9 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
 
   const { settings } = checked;
   const findings = await unreadable(settings, options.readFile ?? readText);
-  const nodeId = settings.node.id ?? options.hostname ?? systemHostname();
-  if (nodeKind.parse(nodeId) === undefined) {
-    findings.push({ path: ["node", "id"], found: `the host's name, ${quoted(nodeId)}`, allowed: nodeKind.allowed });
-  }
-  const config = resolve(settings, { nodeId, openPassword: passwordOpener(options, findings) });
+  const { identity, findings: strange } = identify(settings, options.hostname ?? systemHostname());
+  findings.push(...strange);
+  const config = resolve(settings, { identity, openSecret: secretOpener(options, findings) });
   refuse(findings.map((finding) => problemOf(finding, locate(finding.path))));
   return config;
 }
@@ -91,35 +89,37 @@ async function unreadable(settings: Settings, readFile: (path: string) => Promis
   return findings;
 }
 
-/** All but the passwords', which are kept open by their sources. */
-function filesOf({ tls, upstreams, clients }: Settings): [Path, string][] {
+/** All but the secrets', which are kept open by their sources. */
+function filesOf({ tls, upstreams, clients, cluster }: Settings): [Path, string][] {
   const files: [Path, string | undefined][] = [
     [["tls", "cert"], tls?.cert],
     [["tls", "key"], tls?.key],
     [["tls", "clientCa"], tls?.clientCa],
     ...Object.entries(upstreams).map(([host, { ca }]): [Path, string | undefined] => [["upstreams", host, "ca"], ca]),
     [["clients", "auth", "htpasswdFile"], clients.auth?.htpasswdFile],
+    ...(["redis", "peer"] as const).flatMap((part) =>
+      Object.entries(cluster?.[part]?.tls ?? {}).map(([name, file]): [Path, string | undefined] => [
+        ["cluster", part, "tls", name],
+        file,
+      ]),
+    ),
   ];
   return files.filter((entry): entry is [Path, string] => entry[1] !== undefined);
 }
 
-type PasswordOpener = (account: Settings["accounts"][number], at: number) => SecretSource;
-
-function passwordOpener(
-  { onSecretError = () => {}, clock = systemClock }: LoadOptions,
-  findings: Finding[],
-): PasswordOpener {
-  return ({ password = "", passwordFile }, at) => {
-    if (passwordFile === undefined) return inlineSecret(password);
+function secretOpener({ onSecretError = () => {}, clock = systemClock }: LoadOptions, findings: Finding[]): OpenSecret {
+  return (path, name, section) => {
+    const inline = valueAt(section, [name]);
+    const file = valueAt(section, [`${name}File`]);
+    if (typeof file !== "string") return typeof inline === "string" ? inlineSecret(inline) : undefined;
     try {
-      return fileSecret(passwordFile, { clock, onError: onSecretError });
+      return fileSecret(file, { clock, onError: onSecretError });
     } catch (error) {
-      // Not by its name: what stands there may be the password itself, by mistake.
-      const found = `a file that can't be used (${reasonOf(error)})`;
       findings.push({
-        path: ["accounts", at, "passwordFile"],
-        found,
-        allowed: "a readable file with a password in it",
+        path: [...path, `${name}File`],
+        // Not by its name: what stands there may be the secret itself, by mistake.
+        found: `a file that can't be used (${reasonOf(error)})`,
+        allowed: `a readable file with a ${/password$/i.test(name) ? "password" : "secret"} in it`,
       });
       return inlineSecret("");
     }

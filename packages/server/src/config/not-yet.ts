@@ -6,18 +6,11 @@ import type { Path } from "./path.ts";
  * Whoever adds the capability adds the key to the schema and deletes its row.
  */
 export const notYet: readonly string[] = [
-  "admin.tokenFile",
-  "admin.token",
-  "admin.hosts",
-  "node.ringName",
-  "node.weight",
   "upstreams.*.quota",
   "accounts.*.limit",
   "accounts.*.window",
   "egress",
   "tags.refreshHot",
-  "storage.s3",
-  "cluster",
 ];
 
 /** Whether the path is such a key or stands inside one; `*` is any host or index. Words are compared as variables' are. */

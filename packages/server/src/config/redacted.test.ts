@@ -46,11 +46,54 @@ const whole = {
       { match: "**", deny: true },
     ],
   },
-  storage: { memory: 12_345, pin: ["docker.io/alpine:*"] },
+  admin: { token: canary, hosts: ["pullring.example.org"] },
+  storage: {
+    memory: 12_345,
+    pin: ["docker.io/alpine:*"],
+    s3: {
+      bucket: "images",
+      prefix: "a/b",
+      region: "eu-1",
+      endpoint: "http://s3:9000",
+      forcePathStyle: true,
+      accessKeyId: "id",
+      secretAccessKey: canary,
+      expire: "30d",
+    },
+  },
+  cluster: {
+    redis: {
+      sentinels: ["s1:26379", "[::1]:26379"],
+      master: "m",
+      sentinelUsername: "su",
+      sentinelPassword: canary,
+      username: "u",
+      password: canary,
+      prefix: "p",
+      tls: { ca: "/ca", cert: "/c", key: "/k" },
+    },
+    peer: {
+      listen: "[::]:5002",
+      allow: ["10.0.0.0/8"],
+      secret: canary,
+      tls: { ca: "/ca", cert: "/c", key: "/k" },
+    },
+  },
+};
+
+const listed = {
+  node: { id: "n1" },
+  cluster: {
+    members: [
+      { id: "n1", url: "http://n1:5002", ringName: "n1:5000", weight: 2 },
+      { id: "n2", url: "http://n2:5002" },
+    ],
+    peer: { secret: canary },
+  },
 };
 
 test("the effective configuration, written to a file, means the same", async () => {
-  for (const text of ["", JSON.stringify(whole)]) {
+  for (const text of ["", JSON.stringify(whole), JSON.stringify(listed)]) {
     const config = await load(text);
     const again = await load(JSON.stringify(redacted(config)), {});
     assert.deepEqual(redacted(again), redacted(config));
@@ -65,6 +108,13 @@ test("the effective configuration is in the words of the file, secrets as ***", 
     memory: "12345",
     disk: { path: "./data", size: "20GiB" },
     pin: ["docker.io/library/alpine:*"],
+    s3: { ...whole.storage.s3, secretAccessKey: "***" },
+  });
+  assert.deepEqual(words["admin"], { listen: "127.0.0.1:5001", token: "***", hosts: ["pullring.example.org"] });
+  const { redis, peer } = whole.cluster;
+  assert.deepEqual(words["cluster"], {
+    redis: { ...redis, cluster: false, password: "***", sentinelPassword: "***" },
+    peer: { ...peer, url: "https://n9:5002", secret: "***" },
   });
   assert.deepEqual(words["tags"], {
     fresh: "1500ms",
@@ -112,7 +162,21 @@ const leaky: [string, string | object, Environment?][] = [
   ["a password in a URL", { upstreams: { "ghcr.io": { url: `https://u:${canary}@ghcr.io` } } }],
   ["a token in a URL", { upstreams: { "ghcr.io": { url: `https://ghcr.io/?token=${canary}` } } }],
   ["a password in an upstream's name", { upstreams: { [`https://u:${canary}@ghcr.io`]: {} } }],
-  ["a later version's secret", { admin: { token: canary }, storage: { s3: { secretAccessKey: canary } } }],
+  ["an admin token of the wrong type", { admin: { token: [canary] } }],
+  [
+    "secrets without what belongs to them",
+    { storage: { s3: { secretAccessKey: canary } }, cluster: { peer: { secret: canary } } },
+  ],
+  [
+    "a secret in a file's place",
+    { cluster: { peer: { secretFile: canary }, redis: { url: "redis://r", passwordFile: canary } } },
+  ],
+  [
+    "a password in Redis' URL",
+    { cluster: { redis: { url: `redis://u:${canary}@redis:6379` }, peer: { secret: "s" } } },
+  ],
+  ["a token in a file's place", { admin: { tokenFile: canary } }],
+  ["a later version's secret", { egress: [{ password: canary }] }],
   ["wrong JSON in a variable", "", { PULLRING_ACCOUNTS: `[{"password":"${canary}"` }],
   ["text in place of JSON", "", { PULLRING_ACCOUNTS: JSON.stringify(`u:${canary}`) }],
   ["a variable of no key", "", { PULLRING_PASSWORD: canary }],

@@ -1,4 +1,6 @@
 import { formatListen, formatNetwork } from "./address.ts";
+import { clusterWords, s3Words } from "./redacted-cluster.ts";
+import { secretWords, withoutAbsent } from "./words.ts";
 import type { Account, ClientRule, Config, Upstream } from "./config.ts";
 import { formatDuration } from "./duration.ts";
 import { formatSize } from "./size.ts";
@@ -8,11 +10,15 @@ import { formatSize } from "./size.ts";
  * inline secret as `***`. Holds everything, so that a file with the same contents (and the secrets) means the same.
  */
 export function redacted(config: Config): Record<string, unknown> {
-  const { tls, admin, node, tags, fallback, clients, storage, log } = config;
+  const { tls, admin, node, tags, fallback, clients, storage, cluster, log } = config;
   return {
     listen: formatListen(config.listen),
     ...(tls ? { tls: withoutAbsent({ cert: tls.certFile, key: tls.keyFile, clientCa: tls.clientCaFile }) } : {}),
-    admin: { listen: formatListen(admin.listen) },
+    admin: withoutAbsent({
+      listen: formatListen(admin.listen),
+      ...secretWords("token", admin.token),
+      hosts: admin.hosts,
+    }),
     node,
     default: config.default,
     upstreams: Object.fromEntries(
@@ -35,7 +41,9 @@ export function redacted(config: Config): Record<string, unknown> {
       memory: formatSize(storage.memoryBytesMax),
       disk: { path: storage.disk.path, size: formatSize(storage.disk.sizeBytesMax) },
       pin: storage.pin,
+      ...(storage.s3 ? { s3: s3Words(storage.s3) } : {}),
     },
+    ...(cluster ? { cluster: clusterWords(cluster) } : {}),
     log,
   };
 }
@@ -57,13 +65,9 @@ const accountWords = ({ name, upstream, username, password, repositories }: Acco
     name,
     upstream,
     username,
-    password: password.file === undefined ? String(password) : undefined,
-    passwordFile: password.file,
+    ...secretWords("password", password),
     repositories,
   });
 
 const ruleWords = ({ match, users, networks, deny }: ClientRule): Record<string, unknown> =>
   withoutAbsent({ match, users, networks: networks?.map(formatNetwork), deny });
-
-const withoutAbsent = (words: Record<string, unknown>): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(words).filter(([, value]) => value !== undefined));

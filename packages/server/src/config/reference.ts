@@ -39,8 +39,10 @@ function typeOf({ shape, meta }: Key): string {
   if (shape.is === "scalar") return String(meta["type"]);
   if (shape.is === "section") return "section";
   const item = keyOf(shape.item);
-  return item.shape.is === "scalar" ? `${shape.is} of ${typeOf(item)}s` : shape.is;
+  return item.shape.is === "scalar" ? `${shape.is} of ${plural(typeOf(item))}` : shape.is;
 }
+
+const plural = (noun: string): string => `${noun}${noun.endsWith("s") ? "es" : "s"}`;
 
 /** As it would stand in a file. */
 const yaml = (value: unknown): string =>

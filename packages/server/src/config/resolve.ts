@@ -1,32 +1,44 @@
 import { canonicalNames } from "./canonical-names.ts";
 import type { Account, ClientRule, Clients, Config, TlsFiles, Upstream } from "./config.ts";
 import { deepFreeze } from "./deep-freeze.ts";
+import type { NodeIdentity } from "./node-identity.ts";
+import type { Path } from "./path.ts";
 import { canonicalPattern, canonicalRepository } from "./pattern.ts";
+import { clusterOf, s3Of } from "./resolve-cluster.ts";
 import type { Settings } from "./schema.ts";
 import type { SecretSource } from "./secret-source.ts";
 
 type AccountSettings = Settings["accounts"][number];
 
+/** Opens the secret that is given, inline or by its `…File` twin, under `name` of the section at `path`; undefined = neither is. */
+export type OpenSecret = (path: Path, name: string, section: object) => SecretSource | undefined;
+
 interface ResolveOptions {
-  readonly nodeId: string;
-  readonly openPassword: (account: AccountSettings, at: number) => SecretSource;
+  readonly identity: NodeIdentity;
+  readonly openSecret: OpenSecret;
 }
 
 /** The frozen configuration that valid settings mean: names made canonical, units named, what is derived filled in. */
-export function resolve(settings: Settings, { nodeId, openPassword }: ResolveOptions): Config {
+export function resolve(settings: Settings, { identity, openSecret }: ResolveOptions): Config {
   const { listen, admin, tags, fallback, clients, storage, log } = settings;
   const upstreams = Object.entries(settings.upstreams).map(([host, entry]) => [host, upstreamOf(host, entry)] as const);
   const canonical = canonicalNames(settings.upstreams);
   const inTable = (pattern: string): string => canonicalPattern(pattern, canonical);
+  const { id, ringName, weight, peerUrl = "" } = identity;
+  const token = openSecret(["admin"], "token", admin);
   return deepFreeze<Config>({
     listen,
     ...(settings.tls ? { tls: tlsFiles(settings.tls) } : {}),
-    admin,
-    node: { id: nodeId },
+    admin: { listen: admin.listen, ...(token ? { token } : {}), hosts: admin.hosts },
+    node: { id, ringName, weight },
     default: canonical.get(settings.default) ?? settings.default,
     // Without a prototype: names that clients send are looked up in it.
     upstreams: Object.assign(Object.create(null) as Record<string, Upstream>, Object.fromEntries(upstreams)),
-    accounts: settings.accounts.map((account, at) => accountOf(account, openPassword(account, at), canonical)),
+    accounts: settings.accounts.map((account, at) => {
+      const password = openSecret(["accounts", at], "password", account);
+      if (!password) throw new Error("an account that passed its rules has a password");
+      return accountOf(account, password, canonical);
+    }),
     tags: {
       freshMs: tags.fresh,
       staleIfErrorMs: tags.staleIfError,
@@ -38,7 +50,9 @@ export function resolve(settings: Settings, { nodeId, openPassword }: ResolveOpt
       memoryBytesMax: storage.memory,
       disk: { path: storage.disk.path, sizeBytesMax: storage.disk.size },
       pin: storage.pin.map(inTable),
+      ...(storage.s3 ? { s3: s3Of(storage.s3, openSecret) } : {}),
     },
+    ...(settings.cluster ? { cluster: clusterOf(settings.cluster, peerUrl, openSecret) } : {}),
     log,
   });
 }

@@ -6,15 +6,9 @@ import { knownUpstreams } from "./known-upstreams.ts";
 import { nearest } from "./nearest.ts";
 import { quoted, type Path } from "./path.ts";
 import { upstreamOf } from "./pattern.ts";
+import type { Report, Rule } from "./rule.ts";
+import { clusterRules } from "./rules-cluster.ts";
 import type { Settings } from "./schema.ts";
-
-type Report = (path: Path, found: string, allowed: string) => void;
-
-/** What no value is wrong by itself for. A rule runs only when all that it reads is sound, else it would report echoes. */
-interface Rule {
-  readonly reads: readonly (keyof Settings)[];
-  readonly check: (settings: Settings, report: Report) => void;
-}
 
 const wildcards: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
@@ -24,6 +18,15 @@ const collide = (a: ListenAddress, b: ListenAddress): boolean =>
 function checkListens({ listen, admin }: Settings, report: Report): void {
   if (!collide(listen, admin.listen)) return;
   report(["admin", "listen"], formatListen(admin.listen), `another port than listen has (${formatListen(listen)})`);
+}
+
+function checkPeerListen({ listen, admin, cluster }: Settings, report: Report): void {
+  if (!cluster?.peer) return;
+  const peer = cluster.peer.listen;
+  const taken = Object.entries({ listen, "admin.listen": admin.listen }).find(([, other]) => collide(peer, other));
+  if (!taken) return;
+  const [name, other] = taken;
+  report(["cluster", "peer", "listen"], formatListen(peer), `another port than ${name} has (${formatListen(other)})`);
 }
 
 function checkDefault(settings: Settings, report: Report): void {
@@ -126,6 +129,7 @@ function checkPatterns(settings: Settings, report: Report): void {
 
 export const rules: readonly Rule[] = [
   { reads: ["listen", "admin"], check: checkListens },
+  { reads: ["listen", "admin", "cluster"], check: checkPeerListen },
   { reads: ["default", "upstreams"], check: checkDefault },
   { reads: ["upstreams"], check: checkAliases },
   { reads: ["upstreams"], check: checkTokenOrigins },
@@ -135,4 +139,5 @@ export const rules: readonly Rule[] = [
   { reads: ["tags"], check: checkFreshness },
   { reads: ["clients"], check: checkClientRules },
   { reads: ["tags", "clients", "storage", "upstreams"], check: checkPatterns },
+  ...clusterRules,
 ];

@@ -8,6 +8,8 @@ export interface Kind<T> {
   readonly allowed: string;
   /** undefined = not allowed. Takes whatever YAML, JSON or (as text) the environment holds. */
   parse(found: unknown): T | undefined;
+  /** What a variable's text stands for, where that is no text. */
+  readonly fromText?: (text: string) => unknown;
 }
 
 /** A schema for one value. Its issues carry `allowed` as their message and nothing of the value. */
@@ -20,7 +22,7 @@ export function scalar<T>(kind: Kind<T>): z.ZodType<T> {
       context.issues.push({ code: "custom", message: kind.allowed, input: found });
       return z.NEVER;
     })
-    .meta({ type: kind.type });
+    .meta({ type: kind.type, ...(kind.fromText ? { fromText: kind.fromText } : {}) });
 }
 
 /** A kind that is text of a grammar. */

@@ -9,8 +9,10 @@ import {
   directoryKind,
   fileKind,
   flagKind,
+  hostKind,
   nodeKind,
   originKind,
+  ringNameKind,
   secretKind,
   upstreamKind,
   usernameKind,
@@ -19,16 +21,12 @@ import {
 import { isMap } from "./path.ts";
 import { imagePatternKind, placePatternKind, repositoryPatternKind } from "./pattern.ts";
 import { scalar } from "./scalar.ts";
+import { cluster, weightKind } from "./schema-cluster.ts";
+import { s3 } from "./schema-s3.ts";
+import { listOf, section, someOf } from "./schema-shapes.ts";
 import { sizeKind } from "./size.ts";
 
 const MiB = 1024 * 1024;
-
-/** A map of known keys. `key:` with nothing after it is a map without keys. */
-const section = <T extends z.ZodRawShape>(shape: T) =>
-  z.preprocess((found) => (found === null ? {} : found), z.strictObject(shape));
-
-const listOf = <T extends z.ZodType>(item: T) => z.array(item);
-const someOf = <T extends z.ZodType>(item: T) => z.array(item).min(1, "a list with something in it, or no such key");
 
 const upstream = section({
   url: scalar(originKind).optional().meta({
@@ -167,11 +165,35 @@ export const schema = section({
     listen: scalar(listenKind)
       .prefault("127.0.0.1:5001")
       .meta({ description: "Where health, metrics and the admin API are.", example: "127.0.0.1:5001" }),
+    token: scalar(secretKind).optional().meta({
+      description:
+        "What the admin API asks for when something is to be changed, and for everything from another host; without one it refuses both. Either this or `tokenFile`.",
+      example: "SECRET",
+    }),
+    tokenFile: scalar(fileKind)
+      .optional()
+      .meta({ description: "File that holds it. Re-read when it changes.", example: "/run/secrets/admin" }),
+    hosts: listOf(scalar(hostKind))
+      .prefault([])
+      .meta({
+        description: "Names by which the admin API may be asked, beside its address and `localhost`.",
+        example: ["pullring.example.org"],
+      }),
   }).prefault({}),
   node: section({
-    id: scalar(nodeKind)
+    id: scalar(nodeKind).optional().meta({
+      description: "This node in logs, lane names and its cluster, where no other has the same.",
+      unset: "the host's name",
+      example: "n1",
+    }),
+    ringName: scalar(ringNameKind).optional().meta({
+      description: "What the ring hashes for this node: what the load balancer calls it, letter for letter.",
+      unset: "`node.id`",
+      example: "n1:5000",
+    }),
+    weight: scalar(weightKind)
       .optional()
-      .meta({ description: "This node in logs and lane names.", unset: "the host's name", example: "n1" }),
+      .meta({ description: "Its share of the ring, beside the others'.", unset: "`1`", example: 1 }),
   }).prefault({}),
   default: scalar(upstreamKind)
     .prefault("docker.io")
@@ -237,7 +259,9 @@ export const schema = section({
         description: "Patterns over `upstream/repository:tag` of what is never evicted.",
         example: ["docker.io/library/alpine:*"],
       }),
+    s3: s3.optional().meta({ description: "A bucket that all nodes share.", unset: "none" }),
   }).prefault({}),
+  cluster: cluster.optional().meta({ description: "Nodes that act as one cache.", unset: "this node is alone" }),
   log: section({
     level: scalar(wordKind("fatal", "error", "warn", "info", "debug", "trace", "silent"))
       .prefault("info")
