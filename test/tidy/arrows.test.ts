@@ -8,10 +8,11 @@ import { files, isTest, packageOf, root } from "./sources.ts";
 const arrows: Readonly<Record<string, readonly string[]>> = {
   oci: [],
   "hash-ring": [],
+  "plain-http": [],
   core: ["oci", "hash-ring"],
   storage: ["core", "oci"],
-  upstream: ["core", "oci"],
-  cluster: ["core", "oci", "hash-ring"],
+  upstream: ["core", "oci", "plain-http"],
+  cluster: ["core", "oci", "hash-ring", "plain-http"],
   server: ["storage", "upstream", "cluster", "core", "oci", "hash-ring"],
   cli: ["server"],
   testkit: ["core", "oci", "hash-ring"],

@@ -86,7 +86,7 @@ export interface Spool {
   readonly start: number;
   /** Bytes [start, end) can be read now. */
   readonly end: number;
-  /** Takes the chunk over. A returned promise holds the writer back; it never rejects. */
+  /** Copies the chunk. A returned promise holds the writer back; it never rejects. */
   append(chunk: Uint8Array): void | Promise<void>;
   /** Waits for all appended bytes, then tells their digest (with the algorithm of the digest the spool is for). */
   finish(): Promise<Digest>;
@@ -191,7 +191,7 @@ export interface BlobHead {
 export interface BlobSink {
   /** Called once, before the first chunk. A throw ends the request with that error. */
   head(head: BlobHead): void;
-  /** A returned promise holds upstream back until it settles. The chunk is handed over. */
+  /** A returned promise holds upstream back until it settles. The chunk's memory is the caller's again when this returns. */
   write(chunk: Uint8Array): void | Promise<void>;
 }
 

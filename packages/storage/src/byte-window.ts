@@ -1,59 +1,59 @@
-/** A stretch of a growing body in memory: bytes come in at the end and are given up at the start, whole chunks at a time. */
+import { limits } from "./limits.ts";
+import type { Slabs } from "./slabs.ts";
+
+/** A stretch of a growing body in memory: bytes are copied in at the end and given up at the start. */
 export interface ByteWindow {
   readonly start: number;
   readonly end: number;
+  /** Copies the bytes. */
   push(chunk: Uint8Array): void;
-  /** Chunks from the start: at least one if there is any, then as many as fit in both bounds. */
-  first(bytesMax: number, chunksMax: number): Uint8Array[];
-  /** Bytes at an offset within, from one chunk: at least one, at most `lengthMax`. */
+  /** Pieces from the start: at least one byte if there is any, at most `bytesMax`. They stay what they are until they are given up. */
+  first(bytesMax: number): Uint8Array[];
+  /** Bytes at an offset within: at least one, at most `lengthMax`. */
   at(offset: number, lengthMax: number): Uint8Array;
-  /** Gives up the chunks that end at or below the offset. */
+  /** Gives up the bytes below the offset. */
   dropTo(offset: number): void;
-  /** Gives up chunks that end at or below the offset, oldest first, while more than `bytesMax` are held. */
+  /** Gives up bytes below the offset, oldest first, while more than `bytesMax` are held. */
   shrink(bytesMax: number, offset: number): void;
+  /** From now on bytes that were handed out stay what they are also when they are given up: their memory is not used again. */
+  lend(): void;
 }
 
 interface Piece {
   readonly offset: number;
-  readonly chunk: Uint8Array;
+  readonly memory: Uint8Array;
+  used: number;
 }
 
-export function makeByteWindow(): ByteWindow {
+/** Bodies that stay small get memory that fits; larger ones share slabs. */
+export function makeByteWindow(slabs: Slabs): ByteWindow {
   let pieces: Piece[] = [];
-  /** Index of the first piece that is still held; what lies before it is cut off now and then. */
-  let head = 0;
   let start = 0;
   let end = 0;
+  let isLent = false;
 
-  const endOf = ({ offset, chunk }: Piece): number => offset + chunk.length;
+  const endOf = ({ offset, used }: Piece): number => offset + used;
 
-  function dropFirst(piece: Piece): void {
-    start = endOf(piece);
-    head += 1;
-    if (head < 64 || head * 2 < pieces.length) return;
-    pieces = pieces.slice(head);
-    head = 0;
+  /** A piece with room for more. */
+  function last(wanted: number): Piece {
+    const newest = pieces.at(-1);
+    if (newest && newest.used < newest.memory.length) return newest;
+    const isSmall = end + wanted <= limits.slabFromBytes;
+    const piece = { offset: end, memory: isSmall ? Buffer.allocUnsafeSlow(wanted) : slabs.take(), used: 0 };
+    pieces.push(piece);
+    return piece;
   }
 
-  function dropWhile(isDue: (piece: Piece) => boolean): void {
-    for (let piece = pieces[head]; piece && isDue(piece); piece = pieces[head]) dropFirst(piece);
-    if (head === pieces.length) {
-      pieces = [];
-      head = 0;
-    }
+  function giveUp(offset: number): void {
+    start = Math.max(start, Math.min(offset, end));
+    const held = pieces.findIndex((piece) => endOf(piece) > start);
+    for (const { memory } of pieces.splice(0, held < 0 ? pieces.length : held))
+      if (!isLent && memory.length === limits.slabBytes) slabs.give(memory);
   }
 
-  /** The piece that holds the offset, by halving. */
-  function find(offset: number): Piece | undefined {
-    let low = head;
-    let high = pieces.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if ((pieces[middle]?.offset ?? end) <= offset) low = middle;
-      else high = middle - 1;
-    }
-    return pieces[low];
-  }
+  /** Bytes of one piece from the offset on. */
+  const slice = ({ offset, memory, used }: Piece, from: number, lengthMax: number): Uint8Array =>
+    memory.subarray(from - offset, Math.min(used, from - offset + lengthMax));
 
   return {
     get start() {
@@ -63,27 +63,33 @@ export function makeByteWindow(): ByteWindow {
       return end;
     },
     push(chunk) {
-      pieces.push({ offset: end, chunk });
-      end += chunk.length;
-    },
-    first(bytesMax, chunksMax) {
-      const chunks: Uint8Array[] = [];
-      let bytes = 0;
-      for (let index = head; index < pieces.length && chunks.length < chunksMax; index += 1) {
-        const chunk = pieces[index]?.chunk;
-        if (!chunk || (chunks.length > 0 && bytes + chunk.length > bytesMax)) break;
-        chunks.push(chunk);
-        bytes += chunk.length;
+      for (let taken = 0; taken < chunk.length;) {
+        const piece = last(chunk.length - taken);
+        const part = chunk.subarray(taken, taken + piece.memory.length - piece.used);
+        piece.memory.set(part, piece.used);
+        piece.used += part.length;
+        end += part.length;
+        taken += part.length;
       }
-      return chunks;
+    },
+    first(bytesMax) {
+      const parts: Uint8Array[] = [];
+      let from = start;
+      for (const piece of pieces) {
+        if (from - start >= bytesMax) break;
+        const part = slice(piece, from, bytesMax - (from - start));
+        parts.push(part);
+        from += part.length;
+      }
+      return parts;
     },
     at(offset, lengthMax) {
-      const piece = offset >= start && offset < end ? find(offset) : undefined;
+      const piece = offset >= start ? pieces.find((each) => endOf(each) > offset) : undefined;
       if (!piece) throw new RangeError(`byte ${offset} is not held: only ${start} to ${end}`);
-      const from = offset - piece.offset;
-      return piece.chunk.subarray(from, from + lengthMax);
+      return slice(piece, offset, lengthMax);
     },
-    dropTo: (offset) => dropWhile((piece) => endOf(piece) <= offset),
-    shrink: (bytesMax, offset) => dropWhile((piece) => end - start > bytesMax && endOf(piece) <= offset),
+    dropTo: giveUp,
+    shrink: (bytesMax, offset) => giveUp(Math.min(offset, end - bytesMax)),
+    lend: () => void (isLent = true),
   };
 }

@@ -16,6 +16,7 @@ import { scrub } from "./scrub.ts";
 import type { SharedFile } from "./shared-file.ts";
 import { makeSpace, type Space } from "./space.ts";
 import { openSpoolFile, type PublishFacts, type SpoolFile } from "./spool-file.ts";
+import { makeSlabs } from "./slabs.ts";
 import { DiskSpool } from "./spool.ts";
 
 export interface DiskOptions {
@@ -61,6 +62,7 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
 }
 
 function disklessStore({ hashing, clock, log }: DiskOptions & { hashing: Hashing }, cause: unknown): Disk {
+  const slabs = makeSlabs();
   return {
     diskless: errnoOf(cause) ?? String(cause),
     open: () => Promise.resolve(undefined),
@@ -68,7 +70,7 @@ function disklessStore({ hashing, clock, log }: DiskOptions & { hashing: Hashing
     stat: () => undefined,
     remove: () => Promise.resolve(),
     spool: (digest, { onGrow }) =>
-      Promise.resolve(new DiskSpool({ digest, onGrow, file: undefined, hashing, clock, log })),
+      Promise.resolve(new DiskSpool({ digest, onGrow, file: undefined, hashing, slabs, clock, log })),
     bytes: () => 0,
     objects: () => 0,
     close: () => hashing.close(),
@@ -81,6 +83,7 @@ class DiskStore implements Disk {
   readonly #options: DiskOptions & { readonly fs: Fs; readonly hashing: Hashing };
   readonly #layout: Layout;
   readonly #files: OpenFiles;
+  readonly #slabs = makeSlabs();
   readonly #space: Space;
   /** Publishing and removing one digest must not cross. */
   readonly #inTurn = makeKeyedQueue();
@@ -158,7 +161,7 @@ class DiskStore implements Disk {
       log.warn({ err: error, digest }, "no spool can be made on the disk; this fill goes through memory");
       return undefined;
     });
-    return new DiskSpool({ digest, onGrow, file, hashing, clock, log });
+    return new DiskSpool({ digest, onGrow, file, hashing, slabs: this.#slabs, clock, log });
   }
 
   async remove(digest: Digest): Promise<void> {

@@ -2,8 +2,10 @@
 export const limits = {
   /** What one write takes at most; so much is gathered while the write before it runs. */
   batchBytesMax: 2 * 1024 * 1024,
-  /** Buffers of one writev: Linux takes 1,024 (IOV_MAX). */
-  batchChunksMax: 1024,
+  /** Memory that bodies gather in on their way to the disk; below the second they get as much as they need. */
+  slabBytes: 512 * 1024,
+  slabFromBytes: 256 * 1024,
+  slabsKeptMax: 32,
   /** The writer is held back above the first and goes on below the second. */
   pendingBytesMax: 4 * 1024 * 1024,
   pendingBytesLow: 2 * 1024 * 1024,

@@ -46,7 +46,7 @@ export function makeSpoolHash({ algorithm, hashing, file }: SpoolHashOptions): S
     take(chunk) {
       length += chunk.length;
       if (job) return inFile ? undefined : job.push(chunk);
-      small.push(chunk);
+      small.push(Uint8Array.from(chunk));
       return length > limits.mainHashBytesMax ? outgrow() : undefined;
     },
     follow: (end) => job?.follow(end),

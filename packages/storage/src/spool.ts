@@ -1,11 +1,12 @@
 import { PullringError, type Access, type Clock, type Segment, type Spool, type SpoolReader } from "@pullring/core";
 import { algorithmOf, type Digest } from "@pullring/oci";
 
-import { makeByteWindow } from "./byte-window.ts";
+import { makeByteWindow, type ByteWindow } from "./byte-window.ts";
 import type { Hashing } from "./hashing.ts";
 import { limits } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { makeSignal } from "./signal.ts";
+import type { Slabs } from "./slabs.ts";
 import type { SpoolFile } from "./spool-file.ts";
 import { makeSpoolHash, type SpoolHash } from "./spool-hash.ts";
 
@@ -15,6 +16,7 @@ export interface DiskSpoolOptions {
   /** Without a file the spool keeps a window in memory from its first byte on. */
   readonly file: SpoolFile | undefined;
   readonly hashing: Hashing;
+  readonly slabs: Slabs;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -28,14 +30,14 @@ interface Reader {
 }
 
 /**
- * Chunks gather in `#tail` while a write runs, then go out in one. What is in the file can be read, what is in the tail can't yet.
+ * Bytes gather in `#tail` while a write runs, then go out in one. What is in the file can be read, what is in the tail can't yet.
  * When the disk refuses, the spool leaves the file where it is: the tail then is the window, readable at once and bounded, and the
  * writer waits for the slowest reader. Bytes [0, #fileEnd) stay readable in the file while the window still begins at #fileEnd.
  */
 export class DiskSpool implements Spool {
   readonly #options: DiskSpoolOptions;
   readonly #hash: SpoolHash;
-  readonly #tail = makeByteWindow();
+  readonly #tail: ByteWindow;
   readonly #readers = new Set<Reader>();
   /** A write has ended, a reader has moved or left, or the spool was settled. */
   readonly #moved = makeSignal();
@@ -47,8 +49,10 @@ export class DiskSpool implements Spool {
   #writing: Promise<void> | undefined;
 
   constructor(options: DiskSpoolOptions) {
-    const { digest, hashing, file } = options;
+    const { digest, hashing, slabs, file } = options;
     this.#options = options;
+    this.#tail = makeByteWindow(slabs);
+    if (!file) this.#tail.lend();
     this.#onDisk = file !== undefined;
     this.#own = { holdsFile: file !== undefined };
     this.#hash = makeSpoolHash({ algorithm: algorithmOf(digest), hashing, file: file?.shared });
@@ -126,7 +130,7 @@ export class DiskSpool implements Spool {
   /** Runs as long as there is something to write. */
   async #write(file: SpoolFile): Promise<void> {
     while (this.#pending > 0 && !this.#settled) {
-      const chunks = this.#tail.first(limits.batchBytesMax, limits.batchChunksMax);
+      const chunks = this.#tail.first(limits.batchBytesMax);
       try {
         await file.write(chunks, this.#fileEnd);
       } catch (error) {
@@ -146,7 +150,8 @@ export class DiskSpool implements Spool {
     const { digest, log, onGrow } = this.#options;
     log.warn({ err: error, digest, written: this.#fileEnd }, "the disk refuses a write; this fill goes on in memory");
     this.#onDisk = false;
-    this.#hash.leaveFile(this.#tail.first(Infinity, Infinity));
+    this.#tail.lend();
+    this.#hash.leaveFile(this.#tail.first(Infinity));
     void file.discard();
     this.#moved.fire();
     onGrow();

@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { OnReadOpts, Socket } from "node:net";
 
 import type { Clock } from "@pullring/core";
 import { buildConnector } from "undici";
@@ -16,6 +16,8 @@ export interface ConnectorOptions {
   readonly resolve: Lookup;
   /** Origins that the operator has written down; they may lie anywhere. */
   readonly trustedOrigins: ReadonlySet<string>;
+  /** How sockets are read, where not as streams. */
+  readonly onread?: OnReadOpts;
 }
 
 /** undici's connectors return their socket, its types don't say so. */
@@ -26,7 +28,7 @@ type Dial = (options: buildConnector.Options, callback: buildConnector.Callback)
  * alone would be passed by a name that resolves to a private address.
  */
 export function makeConnector(options: ConnectorOptions): buildConnector.connector {
-  const { upstream, clock, guard, resolve, trustedOrigins } = options;
+  const { upstream, clock, guard, resolve, trustedOrigins, onread } = options;
   const refusal = (host: string): WireError =>
     new WireError("forbidden", `${host} is at an address that may not be dialled`);
 
@@ -38,7 +40,7 @@ export function makeConnector(options: ConnectorOptions): buildConnector.connect
   });
 
   const build = (ca: string | undefined) => {
-    const common = { allowH2: false, timeout: 0, ...(ca === undefined ? {} : { ca }) };
+    const common = { allowH2: false, timeout: 0, ...(onread && { onread }), ...(ca !== undefined && { ca }) };
     return {
       open: buildConnector({ ...common, lookup: openly }) as Dial,
       guarded: buildConnector({ ...common, lookup: guarded }) as Dial,

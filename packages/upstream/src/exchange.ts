@@ -29,7 +29,7 @@ export interface WireRequest {
 export type OnHead = (head: Head) => BodySink | undefined;
 
 export interface ExchangeOptions {
-  readonly dispatcher: Dispatcher;
+  readonly dispatcher: Pick<Dispatcher, "dispatch">;
   readonly request: WireRequest;
   readonly onHead: OnHead;
   readonly clock: Clock;

@@ -22,7 +22,7 @@ export interface Intake {
   stop(): void;
 }
 
-/** Hands chunks to a sink one after the other. When a connection ends, undici delivers what is left even to one that holds it back. */
+/** Hands chunks to a sink one after the other. When a connection ends, undici delivers what is left even to one that holds it back: chunks that are ours to keep. */
 export function makeIntake(options: IntakeOptions): Intake {
   const { sink, pace, hold, release, onFail } = options;
   const queue: Uint8Array[] = [];

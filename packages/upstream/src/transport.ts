@@ -1,4 +1,5 @@
 import type { Clock } from "@pullring/core";
+import { makePlainDispatcher } from "@pullring/plain-http";
 import { Agent } from "undici";
 
 import { makeAddressGuard } from "./addresses.ts";
@@ -27,14 +28,23 @@ export interface TransportOptions {
 
 export function makeTransport({ upstream, clock, resolve }: TransportOptions): Transport {
   const trustedOrigins = new Set([upstream.url.origin, ...upstream.tokenOrigins.map((text) => new URL(text).origin)]);
-  const connect = makeConnector({ upstream, clock, resolve, trustedOrigins, guard: makeAddressGuard() });
+  const connection = { upstream, clock, resolve, trustedOrigins, guard: makeAddressGuard() };
+  const connect = makeConnector(connection);
   const breaker = makeBreaker(clock);
   const pace = makePace(upstream.bandwidthBytesPerSec, clock);
   const small = Math.min(limits.smallConnectionsMax, Math.ceil(upstream.connectionsMax / 2));
+  const bulk = Math.max(1, upstream.connectionsMax - small);
   const agents = {
     small: makeAgent(connect, small),
-    bulk: makeAgent(connect, Math.max(1, upstream.connectionsMax - small)),
+    bulk: makeAgent(connect, bulk),
+    bulkPlain: makePlainDispatcher({
+      connect: (onread) => makeConnector({ ...connection, onread }),
+      connections: bulk,
+      headBytesMax: limits.headBytesMax,
+    }),
   };
+  const agentFor = ({ bulk: isBulk, url }: WireRequest) =>
+    isBulk ? (url.protocol === "http:" ? agents.bulkPlain : agents.bulk) : agents.small;
 
   return {
     async exchange(request, onHead) {
@@ -42,11 +52,10 @@ export function makeTransport({ upstream, clock, resolve }: TransportOptions): T
       const entered = breaker.enter(request.url.origin);
       if (typeof entered === "number")
         throw new WireError("unreachable", `${request.url.host}: could not be reached a moment ago`);
-      const dispatcher = request.bulk ? agents.bulk : agents.small;
-      return await exchange({ dispatcher, request, onHead, clock, pace, onOutcome: entered });
+      return await exchange({ dispatcher: agentFor(request), request, onHead, clock, pace, onOutcome: entered });
     },
     async close() {
-      await Promise.all([agents.small.destroy(), agents.bulk.destroy()]);
+      await Promise.all(Object.values(agents).map((agent) => agent.destroy()));
     },
   };
 }
