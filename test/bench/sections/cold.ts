@@ -1,3 +1,4 @@
+import { backMemory } from "../back-memory.ts";
 import { type Bench, withContestants } from "../bench.ts";
 import type { Report } from "../report.ts";
 import { alternate, type Figures, medianOf, type Sample, sample, warmUp } from "../rounds.ts";
@@ -35,6 +36,7 @@ export function coldFills(
     return alternate(names, {
       rounds: bench.rounds,
       async measure(name, round) {
+        await backMemory(bench.dir);
         const figures = await sample(contestants[name], { targets: rest.slice(round, round + 1), connections });
         return { ...figures, rssPeakBytes: contestants[name].rssPeakBytes() };
       },
