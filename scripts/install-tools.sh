@@ -3,7 +3,7 @@
 # Run as root. Does nothing when everything is there; says something only when it fails.
 set -euo pipefail
 
-packages=(docker-registry iproute2 nginx-light openssl podman skopeo)
+packages=(ceph-common ceph-mon ceph-osd docker-registry iproute2 nginx-light openssl podman radosgw skopeo)
 
 missing=()
 for package in "${packages[@]}"; do
