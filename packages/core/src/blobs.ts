@@ -1,15 +1,20 @@
 import type { Digest } from "@pullring/oci";
 
 import { hasCode, PullringError } from "./errors.ts";
+import type { Cluster, Holding, SharedBlobs } from "./cluster-ports.ts";
 import type { Fill } from "./fill.ts";
 import type { Fills } from "./fills.ts";
+import { limits } from "./limits.ts";
 import type { Links } from "./links.ts";
-import { repositoryKey, type BlobSource, type BlobStore, type Body, type Repository } from "./ports.ts";
+import type { Place } from "./places.ts";
+import { repositoryKey, type Access, type BlobSource, type BlobStore, type Body, type Repository } from "./ports.ts";
 import type { Recent } from "./recent.ts";
+import type { Role } from "./search.ts";
 
 export interface OpenBlob {
   readonly body: Body;
-  readonly tier: "memory" | "disk" | "upstream";
+  readonly tier: "memory" | "disk" | Place["tier"];
+  readonly access: Access;
   /** It reads a fill that another request began. */
   readonly joined: boolean;
 }
@@ -17,8 +22,10 @@ export interface OpenBlob {
 export interface BlobOrder {
   readonly repository: Repository;
   readonly digest: Digest;
-  /** Address of the client, for its share of the fills. */
+  /** Address of the client, or the peer's id: for its share of the fills. */
   readonly client: string;
+  /** `owner` for a peer, which is not to be sent on to another; `forward` unless told. */
+  readonly role?: Role;
   /** It goes on with a body that was cut: refused for a while after the cut, so that the client goes elsewhere. */
   readonly resumes?: boolean;
 }
@@ -29,6 +36,8 @@ export interface BlobsOptions {
   readonly links: Links;
   readonly source: BlobSource;
   readonly missing: Recent<PullringError>;
+  readonly cluster?: Cluster | undefined;
+  readonly shared?: SharedBlobs | undefined;
 }
 
 export class Blobs {
@@ -41,7 +50,7 @@ export class Blobs {
   /** Opens the blob for one response; the caller closes the body. */
   async open(order: BlobOrder): Promise<OpenBlob> {
     const { store, fills, links, missing } = this.#options;
-    const { repository, digest } = order;
+    const { repository, digest, role = "forward" } = order;
     const key = `${repositoryKey(repository)}@${digest}`;
     for (;;) {
       const local = await this.#openLocal(order);
@@ -52,15 +61,47 @@ export class Blobs {
       // No await from here to the start: between a look and a start another request could begin the same fill.
       const running = fills.running(digest);
       if (!running && store.stat(digest)) continue;
-      const fill = running ?? fills.start({ ...order, ...(size === undefined ? {} : { sizeExpected: size }) });
+      if (role === "owner") running?.claim();
+      const fill = running ?? fills.start({ ...order, role, ...(size === undefined ? {} : { sizeExpected: size }) });
       try {
-        return { body: await this.#join(fill, order), tier: "upstream", joined: running !== undefined };
+        const body = await this.#join(fill, order);
+        return { body, tier: fill.tier, access: await fill.access, joined: running !== undefined };
       } catch (error) {
         if (running && (await this.#mayFillItself(running, { order, error }))) continue;
+        if (await this.#mayAskElsewhere(fill, error)) continue;
         this.#remember(key, error);
         throw error;
       }
     }
+  }
+
+  /**
+   * Opens what is here, for a peer: verified bytes, or those of a fill as far as they come without waiting for a peer. Rejects with
+   * `missing` when there is nothing from `offset` on.
+   */
+  async openLeaf(order: BlobOrder & { readonly offset: number }): Promise<OpenBlob> {
+    const { fills } = this.#options;
+    const { digest, offset } = order;
+    const local = await this.#openLocal(order);
+    if (local) return local;
+    const fill = fills.running(digest);
+    const body = fill && (await this.#join(fill, order, true).catch(nothingYet));
+    const holding = fills.holding(digest);
+    if (!holding || (holding.state === "partial" && holding.bytes <= offset)) {
+      body?.close();
+      throw nothingHere();
+    }
+    if (body) return { body, tier: fill.tier, access: holding.access, joined: true };
+    await this.#requireAs(holding.repository, order, holding.access);
+    const left = fills.openLeft(digest);
+    if (!left) throw nothingHere();
+    return { body: left, tier: "disk", access: holding.access, joined: false };
+  }
+
+  /** What `openLeaf` would find; a look, without I/O. */
+  holding(digest: Digest): Holding | undefined {
+    const stat = this.#options.store.stat(digest);
+    return stat ? { state: "whole", bytes: stat.size, ...stat } : this.#options.fills.holding(digest);
   }
 
   /** Size, for a client's HEAD; costs no GET. */
@@ -76,6 +117,8 @@ export class Blobs {
     const key = `${repositoryKey(repository)}@${digest}`;
     const known = missing.get(key);
     if (known) throw known;
+    const elsewhere = await this.#statElsewhere(repository, digest);
+    if (elsewhere) return elsewhere;
     try {
       const { lane, size } = await source.head(repository, digest);
       if (size === undefined) throw new PullringError("unavailable", "upstream does not tell the size of this blob");
@@ -93,14 +136,63 @@ export class Blobs {
     if (!stat) return undefined;
     await links.require(repository, { kind: "blob", digest, access: stat.access });
     const stored = await store.open(digest);
-    return stored && { body: stored.body, tier: stored.tier, joined: false };
+    return stored && { body: stored.body, tier: stored.tier, access: stored.access, joined: false };
   }
 
-  /** A fill's bytes are whose its lane says, so a joiner from another repository needs rights of its own. */
-  async #join(fill: Fill, { repository, digest }: BlobOrder): Promise<Body> {
-    if (repositoryKey(fill.repository) !== repositoryKey(repository))
-      await this.#options.links.require(repository, { kind: "blob", digest, access: await fill.access });
-    return fill.open();
+  /**
+   * A fill's bytes are whose its lane says, so a joiner from another repository needs rights of its own. Peers and upstream check
+   * them under the fill's repository, S3 does not.
+   */
+  async #join(fill: Fill, order: BlobOrder, leaf = false): Promise<Body> {
+    const { cluster, shared } = this.#options;
+    if (repositoryKey(fill.repository) !== repositoryKey(order.repository)) {
+      if (leaf && !fill.holding()) throw nothingHere();
+      await this.#requireAs(fill.repository, order, await fill.access);
+    }
+    const body = await fill.open({ leaf });
+    if (!cluster && !shared) return body;
+    try {
+      await this.#settleRights(fill, order);
+      return body;
+    } catch (error) {
+      body.close();
+      throw error;
+    }
+  }
+
+  /** Whoever answered under this repository has checked the right to it: that is kept as a link, for when nobody can be asked. */
+  async #settleRights(fill: Fill, { repository, digest }: BlobOrder): Promise<void> {
+    const { links } = this.#options;
+    const access = await fill.access;
+    if (fill.tier === "s3") await links.require(repository, { kind: "blob", digest, access });
+    else if (access === "linked" && !(await links.get(repository, digest)))
+      await links.put(repository, digest, { kind: "blob", access });
+  }
+
+  async #requireAs(filledAs: Repository, { repository, digest }: BlobOrder, access: Access): Promise<void> {
+    if (repositoryKey(filledAs) === repositoryKey(repository)) return;
+    await this.#options.links.require(repository, { kind: "blob", digest, access });
+  }
+
+  /** Size of what peers or S3 hold: it costs nothing upstream, and is known when upstream is down. */
+  async #statElsewhere(
+    repository: Repository,
+    digest: Digest,
+  ): Promise<{ size: number; tier: OpenBlob["tier"] } | undefined> {
+    const { cluster, shared, links } = this.#options;
+    const others = cluster?.owners.others(digest).slice(0, limits.holdersAskedMax) ?? [];
+    const holders = others.length > 0 ? ((await cluster?.blobs.holders(others, repository, digest)) ?? []) : [];
+    const held = holders.find(({ size }) => size !== undefined) ?? (await shared?.stat(digest));
+    if (held?.size === undefined) return undefined;
+    await links.require(repository, { kind: "blob", digest, access: held.access });
+    return { size: held.size, tier: holders.length > 0 ? "peer" : "s3" };
+  }
+
+  /** Whether the next place may have what a peer or S3 sent wrongly: nobody has been promised anything yet. */
+  async #mayAskElsewhere(fill: Fill, error: unknown): Promise<boolean> {
+    if (!hasCode(error, "corrupt") || fill.tier === "upstream") return false;
+    await this.#options.fills.ended(fill);
+    return true;
   }
 
   /**
@@ -120,6 +212,13 @@ export class Blobs {
     if (hasCode(error, "missing") && error.reason !== "refused") this.#options.missing.set(key, error);
   }
 }
+
+/** What a leaf would have to wait for is not here. */
+function nothingYet(error: unknown): undefined {
+  if (!hasCode(error, "cut")) throw error;
+}
+
+const nothingHere = (): PullringError => new PullringError("missing", "this node has nothing of this blob");
 
 const cutBefore = (): PullringError =>
   new PullringError("unavailable", "this blob could not be brought to its end a moment ago");

@@ -1,7 +1,10 @@
+import type { Cluster, PeerService, PurgeOrder, SharedBlobs } from "./cluster-ports.ts";
 import type { PullringError } from "./errors.ts";
 import { Blobs } from "./blobs.ts";
 import { makeFillGate, type FillGate } from "./fill-gate.ts";
+import { makeFillSource } from "./fill-source.ts";
 import { Fills } from "./fills.ts";
+import { makeHot } from "./hot.ts";
 import { limits } from "./limits.ts";
 import { makeLinks } from "./links.ts";
 import { makeLists, type ListPolicy, type Lists } from "./lists.ts";
@@ -9,8 +12,13 @@ import { Manifests } from "./manifests.ts";
 import type { Observe } from "./observe.ts";
 import type { Pins } from "./pins.ts";
 import type { BlobSource, BlobStore, Clock, ListSource, ManifestSource, RecordStore } from "./ports.ts";
+import { purge } from "./purge.ts";
+import { makeQuarantine } from "./quarantine.ts";
 import { makeRecent } from "./recent.ts";
+import { Search, type SearchOrder } from "./search.ts";
+import { servePeers } from "./serve-peers.ts";
 import { Tags, type TagPolicy } from "./tags.ts";
+import { makeTombstones } from "./tombstones.ts";
 
 export interface CacheDeps {
   readonly clock: Clock;
@@ -23,6 +31,10 @@ export interface CacheDeps {
   readonly staleIfErrorMs: number;
   readonly pins: Pins;
   readonly observe: Observe;
+  /** The other nodes, where there are any. */
+  readonly cluster?: Cluster | undefined;
+  /** Shared storage, where there is any. */
+  readonly shared?: SharedBlobs | undefined;
 }
 
 /** The cache of one node. What each part promises stands at its interface. */
@@ -33,29 +45,70 @@ export interface Cache {
   readonly lists: Lists;
   readonly fills: Fills;
   readonly gate: FillGate;
+  /** What this node does for its peers. */
+  readonly peers: PeerService;
+  purge(order: PurgeOrder): Promise<void>;
 }
 
 /** Builds the parts upon each other; nothing starts by itself. */
 export function makeCache(deps: CacheDeps): Cache {
-  const { clock, store, records, observe, pins, policy, staleIfErrorMs } = deps;
-  const missing = makeRecent<PullringError>(clock, { ttlMs: limits.negativeMs, entriesMax: limits.negativesMax });
+  const { clock, store, records, observe, pins, policy, staleIfErrorMs, cluster, shared } = deps;
+  const entriesMax = limits.negativesMax;
+  const missing = makeRecent<PullringError>(clock, { ttlMs: limits.negativeMs, entriesMax });
+  const unheld = makeRecent<true>(clock, { ttlMs: limits.negativeMs, entriesMax });
   const links = makeLinks({ records, manifests: deps.manifests, blobs: deps.blobs });
-  const gate = makeFillGate(limits);
-  const fills = new Fills({ source: deps.blobs, store, clock, gate, observe });
-  const onSave: typeof pins.learn = (digest, named) => pins.learn(digest, named);
-  const manifests = new Manifests({ source: deps.manifests, store, links, missing, observe, onSave });
+  const tombstones = makeTombstones(clock);
+  const hot = makeHot(clock);
+  const quarantine = makeQuarantine({ clock, observe, shared });
+  const searchParts = { clock, cluster, shared, quarantine, hot, unheld };
+  const openSearch = (order: SearchOrder): Search => new Search(searchParts, order);
+  const gates = { forward: makeFillGate(limits), owner: makeFillGate(peerGate) };
+  const fills = new Fills({
+    openSource: (order) => makeFillSource({ upstream: deps.blobs, shared, cluster }, openSearch(order)),
+    isWanted: (digest) => !cluster || cluster.owners.of(digest)[0] === cluster.owners.self || hot.isHot(digest),
+    store,
+    clock,
+    gates,
+    observe,
+    quarantine,
+    tombstones,
+    shared,
+  });
+  const manifests = new Manifests({
+    source: deps.manifests,
+    onSave: (digest, named) => pins.learn(digest, named),
+    clock,
+    openSearch,
+    cluster,
+    shared,
+    tombstones,
+    store,
+    links,
+    missing,
+    observe,
+  });
   const tags = new Tags({
+    source: deps.manifests,
+    onMove: (repository, tag, digest) => void pins.moved(repository, tag, digest),
     clock,
     records,
-    source: deps.manifests,
     manifests,
+    cluster,
+    tombstones,
     policy,
     staleIfErrorMs,
     missing,
     observe,
-    onMove: (repository, tag, digest) => void pins.moved(repository, tag, digest),
   });
-  const blobs = new Blobs({ store, fills, links, source: deps.blobs, missing });
+  const blobs = new Blobs({ store, fills, links, source: deps.blobs, missing, cluster, shared });
   const lists = makeLists({ clock, records, source: deps.lists, policy, staleIfErrorMs, missing, observe });
-  return { blobs, manifests, tags, lists, fills, gate };
+  const purgeHere = (order: PurgeOrder): Promise<void> => purge({ store, fills, tags, tombstones }, order);
+  const peers = servePeers({ blobs, manifests, tags, purge: purgeHere, observe });
+  return { blobs, manifests, tags, lists, fills, gate: gates.forward, peers, purge: purgeHere };
 }
+
+const peerGate = {
+  fillsMax: limits.peerFillsMax,
+  fillsPerClientMax: limits.peerFillsPerNodeMax,
+  fillQueueMax: limits.fillQueueMax,
+};

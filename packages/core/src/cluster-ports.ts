@@ -106,6 +106,14 @@ export interface SharedBlobs {
   remove(digest: Digest): Promise<void>;
 }
 
+/** What a node needs of its cluster to cooperate. */
+export interface Cluster {
+  readonly owners: Owners;
+  readonly blobs: PeerBlobs;
+  readonly manifests: PeerManifests;
+  readonly leases: Leases;
+}
+
 /**
  * What a node does for its peers: the receiving end of the wire. Rights are checked as a client's are, under the repository named.
  * Rejects with a PullringError.

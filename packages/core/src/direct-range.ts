@@ -1,13 +1,21 @@
-import type { FillOptions } from "./fill.ts";
+import type { Digest } from "@pullring/oci";
+
 import { limits } from "./limits.ts";
+import type { BlobSource, Repository } from "./ports.ts";
+
+interface RangeOptions {
+  readonly get: BlobSource["get"];
+  readonly repository: Repository;
+  readonly digest: Digest;
+}
 
 /**
  * Fetches a piece of a blob that its fill would reach too late, one at a time per fill. Its bytes are not verified, so it
  * is only for responses that end before the blob's last byte. Resolves to undefined when a piece is under way
  * already, or when upstream did not give one; then there is nothing but to wait for the fill.
  */
-export function fetchRange(options: FillOptions): (offset: number, end: number) => Promise<Uint8Array | undefined> {
-  const { source, repository, digest } = options;
+export function fetchRange(options: RangeOptions): (offset: number, end: number) => Promise<Uint8Array | undefined> {
+  const { get, repository, digest } = options;
   let busy = false;
   let refused = false;
 
@@ -24,7 +32,7 @@ export function fetchRange(options: FillOptions): (offset: number, end: number) 
         length += chunk.length;
       },
     };
-    await source.get({ repository, digest, offset, end }, sink);
+    await get({ repository, digest, offset, end }, sink);
     return usable && length === piece.length ? piece : undefined;
   }
 

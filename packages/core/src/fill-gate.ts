@@ -8,8 +8,11 @@ export interface FillGateLimits {
 
 /** Bounds the fills of this process and of each client address; the rest waits in order of arrival. */
 export interface FillGate {
-  /** Resolves with the way out, to be called once. Rejects with `busy` when the queue is full too. */
-  enter(client: string): Promise<() => void>;
+  /**
+   * Resolves with the way out, to be called once. Rejects with `busy` when the queue is full too. Who stands in the queue
+   * is let in at once when `urgent` aborts.
+   */
+  enter(client: string, urgent?: AbortSignal): Promise<() => void>;
   counts(): { readonly running: number; readonly queued: number };
 }
 
@@ -46,14 +49,24 @@ export function makeFillGate(limits: FillGateLimits): FillGate {
     next.admit();
   }
 
+  function hurry(waiter: Waiter): void {
+    if (!queue.includes(waiter)) return;
+    queue = queue.filter((other) => other !== waiter);
+    waiter.admit();
+  }
+
   return {
-    enter(client) {
-      if (hasRoom(client)) return Promise.resolve(take(client));
+    enter(client, urgent) {
+      if (urgent?.aborted || hasRoom(client)) return Promise.resolve(take(client));
       if (queue.length >= limits.fillQueueMax)
         return Promise.reject(
           new PullringError("busy", "too many fills are running and waiting", { retryAfterSec: 2 }),
         );
-      return new Promise((resolve) => queue.push({ client, admit: () => resolve(take(client)) }));
+      return new Promise((resolve) => {
+        const waiter = { client, admit: () => resolve(take(client)) };
+        queue.push(waiter);
+        urgent?.addEventListener("abort", () => hurry(waiter), { once: true });
+      });
     },
     counts: () => ({ running, queued: queue.length }),
   };

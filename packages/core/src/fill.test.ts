@@ -6,8 +6,10 @@ import type { Digest } from "@pullring/oci";
 import { memoryBlobStore, virtualClock } from "@pullring/testkit";
 
 import { PullringError } from "./errors.ts";
+import type { FillSource } from "./fill-source.ts";
 import { Fill, type FillEnd } from "./fill.ts";
 import { limits } from "./limits.ts";
+import type { Place } from "./places.ts";
 import type { BlobRequest, BlobSink, Body } from "./ports.ts";
 
 const lane = { name: "anonymous@default@n1", access: "public" as const };
@@ -17,7 +19,7 @@ const digestOf = (bytes: Buffer): Digest => `sha256:${createHash("sha256").updat
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** A fill whose upstream the test plays by hand. */
-function begin(options: { digest?: Digest; sizeExpected?: number } = {}) {
+function begin(options: { digest?: Digest; sizeExpected?: number; place?: Place } = {}) {
   const clock = virtualClock();
   const store = memoryBlobStore();
   const digest = options.digest ?? digestOf(big);
@@ -27,18 +29,20 @@ function begin(options: { digest?: Digest; sizeExpected?: number } = {}) {
     digest,
     repository,
     ...(options.sizeExpected === undefined ? {} : { sizeExpected: options.sizeExpected }),
-    source: {
-      head: () => assert.fail("a fill needs no HEAD"),
-      get(request, sink) {
+    openSource(onAsk) {
+      const get: FillSource["get"] = (request, sink) => {
+        onAsk(options.place ?? { tier: "upstream" });
         asked.push(request);
         const { promise, resolve, reject } = Promise.withResolvers<void>();
         request.signal?.addEventListener("abort", () => reject(request.signal?.reason as Error));
         requests.push({ request, sink, end: (error) => (error ? reject(error) : resolve()) });
         return promise;
-      },
+      };
+      return { get, range: (_place, request, sink) => get(request, sink), claim() {}, close: () => Promise.resolve() };
     },
     clock,
-    openSpool: (onGrow) => store.spool(digest, { onGrow }),
+    openSpool: async (onGrow) => ({ spool: await store.spool(digest, { onGrow }), onGrow, brought: new Map() }),
+    isToKeep: () => true,
   });
   const ended = fill.run();
   return { fill, ended, clock, store, asked, requests, digest };

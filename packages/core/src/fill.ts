@@ -1,9 +1,13 @@
 import type { Digest } from "@pullring/oci";
 
+import type { Holding } from "./cluster-ports.ts";
 import { fetchRange } from "./direct-range.ts";
 import { hasCode, PullringError } from "./errors.ts";
+import type { FillSource } from "./fill-source.ts";
+import { readableOf, type HeldSpool } from "./left-spools.ts";
 import { limits } from "./limits.ts";
-import type { Access, BlobHead, BlobSource, Body, Clock, Repository, Segment, Spool } from "./ports.ts";
+import { nameOf, type Place } from "./places.ts";
+import type { Access, BlobHead, Body, Clock, Repository, Segment, Spool } from "./ports.ts";
 import { transfer } from "./transfer.ts";
 import { makeWakeups, type Wakeups } from "./wakeups.ts";
 
@@ -13,14 +17,19 @@ export interface FillOptions {
   readonly repository: Repository;
   /** Size by the manifest that names the blob, if one was seen. */
   readonly sizeExpected?: number;
-  readonly source: BlobSource;
   readonly clock: Clock;
+  /** `onAsk` is told when a place begins to be asked, and of undefined while there is none. */
+  readonly openSource: (onAsk: (place: Place | undefined) => void) => FillSource;
   /** Opens the spool, or hands over one that an earlier fill left; called once. */
-  readonly openSpool: (onGrow: () => void) => Promise<Spool>;
+  readonly openSpool: (onGrow: () => void) => Promise<HeldSpool>;
+  /** Whether the bytes, as they came so far, are to stay here once they are verified. */
+  readonly isToKeep: (fill: Fill) => boolean;
 }
 
 export type FillEnd =
   | { readonly state: "done"; readonly kept: boolean; readonly bytes: number }
+  /** Verified, and not to be kept: the spool stays for its readers and those who join them. */
+  | { readonly state: "passed"; readonly spool: Spool; readonly bytes: number }
   /** Nobody wants it any more, or it broke: the spool may serve the next fill. */
   | {
       readonly state: "stopped" | "failed";
@@ -29,35 +38,63 @@ export type FillEnd =
       readonly bytes: number;
     };
 
+/** What can be told of a fill that runs. */
+export interface FillProgress {
+  readonly digest: Digest;
+  readonly repository: Repository;
+  readonly bytes: number;
+  readonly size: number | undefined;
+  /** `upstream:<name>`, `s3`, `peer:<node>`, or `none` while it only waits. */
+  readonly source: string;
+  readonly lane: string | undefined;
+  readonly readers: number;
+  readonly bytesPerSec: number;
+}
+
 /**
- * One transfer of one blob from upstream into a spool. It belongs to no request: the client that began it is a reader
+ * One transfer of one blob from farther away into a spool. It belongs to no request: the client that began it is a reader
  * like the others, and may leave.
  */
 export class Fill {
   readonly digest: Digest;
   readonly repository: Repository;
-  /** Resolves with upstream's head: from then on it is known whose bytes these are. Rejects as the fill does. */
+  /** Wall ms at which it began: what was purged later is not kept. */
+  readonly beganAt: number;
+  /** Resolves with the first head: from then on it is known whose bytes these are. Rejects as the fill does. */
   readonly access: Promise<Access>;
 
   readonly #options: FillOptions;
   readonly #wakeups: Wakeups;
   readonly #headed = Promise.withResolvers<BlobHead>();
   readonly #abort = new AbortController();
+  readonly #source: FillSource;
   readonly #direct: ReturnType<typeof fetchRange>;
-  #spool: Spool | undefined;
+  #asked: Place | undefined;
+  #tier: Place["tier"] = "upstream";
+  #held: HeldSpool | undefined;
   #head: BlobHead | undefined;
   #verified = false;
   #failure: Error | undefined;
   #readers = 0;
   #patience: AbortController | undefined;
+  #onUnread = (): void => {};
   #began = { atMs: 0, bytes: 0 };
 
   constructor(options: FillOptions) {
     this.digest = options.digest;
     this.repository = options.repository;
     this.#options = options;
+    this.beganAt = options.clock.now();
     this.#wakeups = makeWakeups(options.clock);
-    this.#direct = fetchRange(options);
+    this.#source = options.openSource((place) => {
+      this.#asked = place;
+      // Leaves that wait must not go on waiting for a peer.
+      this.#wakeups.wake();
+    });
+    this.#direct = fetchRange({
+      ...options,
+      get: (request, sink) => this.#source.range(this.#asked ?? { tier: "upstream" }, request, sink),
+    });
     this.access = this.#headed.promise.then(({ lane }) => lane.access);
     // Whoever waits gets the error; that nobody may be waiting is no fault.
     this.access.catch(() => {});
@@ -66,9 +103,10 @@ export class Fill {
   /** Runs the fill to its end. Never rejects; called once. */
   async run(): Promise<FillEnd> {
     try {
-      const spool = await this.#options.openSpool(() => this.#wakeups.grown(this.#end));
-      this.#spool = spool;
-      const access = await this.#fetch(spool);
+      this.#held = await this.#options.openSpool(() => this.#wakeups.grown(this.#end));
+      const { spool } = this.#held;
+      const access = await this.#fetch(this.#held);
+      if (!this.#options.isToKeep(this)) return { state: "passed", bytes: spool.end, spool };
       return { state: "done", bytes: spool.end, kept: await spool.settle({ keep: access }) };
     } catch (error) {
       return await this.#fail(error instanceof Error ? error : new Error(String(error)));
@@ -79,16 +117,17 @@ export class Fill {
 
   /**
    * A reader from byte 0. Resolves when headers can be promised: the size is known and, for bodies up to 256 KiB, the digest
-   * verified. Rejects with the fill's error, or with `cut` when the first bytes are gone (no disk).
+   * verified. Rejects with the fill's error, or with `cut` when the first bytes are gone (no disk). A leaf is cut wherever it would
+   * have to wait for a peer.
    */
-  async open(): Promise<Body> {
+  async open({ leaf = false }: { leaf?: boolean } = {}): Promise<Body> {
     this.#enter();
     try {
-      await this.#headed.promise;
-      while (this.#mustVerifyFirst()) await this.#wakeups.next();
+      while (!this.#head || this.#mustVerifyFirst()) await this.#change(leaf);
       if (this.#failure) throw this.#failure;
-      if (!this.#spool || !this.joinable()) throw new PullringError("cut", "the first bytes of this fill are gone");
-      return this.#makeReader(this.#spool);
+      const spool = this.#spool;
+      if (!spool || !this.joinable()) throw new PullringError("cut", "the first bytes of this fill are gone");
+      return this.#makeReader(spool, leaf);
     } catch (error) {
       this.#leave();
       throw error;
@@ -105,8 +144,56 @@ export class Fill {
     this.#abort.abort(new PullringError("unavailable", why));
   }
 
-  progress(): { readonly bytes: number; readonly size: number | undefined; readonly readers: number } {
-    return { bytes: this.#end, size: this.#size, readers: this.#readers };
+  /** A peer takes this node for the digest's owner: from now on the fill asks no peer to act as one. */
+  claim(): void {
+    this.#source.claim();
+  }
+
+  /** Lets go of what the source holds in the cluster; once the bytes are where others can have them. */
+  close(): Promise<void> {
+    return this.#source.close();
+  }
+
+  /** Which tier the fill has its first bytes from. */
+  get tier(): Place["tier"] {
+    return this.#tier;
+  }
+
+  get readers(): number {
+    return this.#readers;
+  }
+
+  /** Resolves when a reader has left, and it was the last one; at once where there is none. */
+  unread(): Promise<void> {
+    return this.#readers === 0 ? Promise.resolve() : new Promise((resolve) => (this.#onUnread = resolve));
+  }
+
+  /** What a leaf can have of it. */
+  holding(): Holding | undefined {
+    const size = this.#size;
+    if (!this.#head || this.#failure || size === undefined || !this.joinable()) return undefined;
+    const facts = { bytes: this.#readable, size, access: this.#head.lane.access };
+    if (this.#verified) return { state: "whole", ...facts };
+    if (this.#isFedHere()) return { state: "growing", ...facts };
+    return facts.bytes > 0 ? { state: "partial", ...facts } : undefined;
+  }
+
+  progress(): FillProgress {
+    const { digest, repository } = this;
+    return {
+      digest,
+      repository,
+      bytes: this.#end,
+      size: this.#size,
+      source: this.#asked ? nameOf(this.#asked, repository.upstream) : "none",
+      lane: this.#head?.lane.name,
+      readers: this.#readers,
+      bytesPerSec: Math.round(this.#bytesPerMs() * 1000),
+    };
+  }
+
+  get #spool(): Spool | undefined {
+    return this.#held?.spool;
   }
 
   get #end(): number {
@@ -121,26 +208,48 @@ export class Fill {
   /** How far readers may read: the tail stays back until the digest matches, and a small body is all tail. */
   get #readable(): number {
     if (this.#verified) return this.#end;
-    const size = this.#size ?? 0;
-    return size <= limits.verifyFirstBytesMax ? 0 : Math.min(this.#end, size - limits.tailBytes);
+    return readableOf(this.#end, this.#size ?? 0);
+  }
+
+  /** Whether no peer has to be waited for: else two nodes could wait for each other. */
+  #isFedHere(): boolean {
+    return this.#asked !== undefined && this.#asked.tier !== "peer";
   }
 
   #mustVerifyFirst(): boolean {
     return !this.#verified && !this.#failure && (this.#size ?? 0) <= limits.verifyFirstBytesMax;
   }
 
-  async #fetch(spool: Spool): Promise<Access> {
-    const { source, clock, repository, digest, sizeExpected } = this.#options;
+  async #change(leaf: boolean): Promise<void> {
+    if (this.#failure) throw this.#failure;
+    if (leaf && !this.#isFedHere()) throw new PullringError("cut", "the rest is still to come from a peer");
+    await this.#wakeups.next();
+  }
+
+  async #fetch({ spool, brought }: HeldSpool): Promise<Access> {
+    const { clock, repository, digest, sizeExpected } = this.#options;
+    let bringing: Place | undefined;
+    const bring = (): void => {
+      if (this.#asked === bringing || !this.#asked) return;
+      bringing = this.#asked;
+      brought.set(nameOf(bringing, repository.upstream), bringing);
+    };
     const received = await transfer({
-      source,
+      source: this.#source,
       sizeExpected,
       clock,
       repository,
       digest,
       received: spool.end,
       signal: this.#abort.signal,
-      onHead: (head) => this.#onHead(head),
-      onChunk: (chunk) => spool.append(chunk),
+      onHead: (head) => {
+        bring();
+        this.#onHead(head);
+      },
+      onChunk: (chunk) => {
+        bring();
+        return spool.append(chunk);
+      },
     });
     const found = await spool.finish();
     if (found !== digest) throw new PullringError("corrupt", `${received} bytes hash to ${found}`);
@@ -154,6 +263,7 @@ export class Fill {
     if (expected !== undefined && head.size !== undefined && head.size !== expected)
       throw new PullringError("corrupt", `upstream says ${head.size} bytes, the manifest ${expected}`);
     this.#head = head;
+    this.#tier = this.#asked?.tier ?? "upstream";
     this.#began = { atMs: this.#options.clock.monotonic(), bytes: this.#end };
     this.#headed.resolve(head);
     this.#wakeups.wake();
@@ -175,6 +285,7 @@ export class Fill {
 
   #leave(): void {
     this.#readers -= 1;
+    if (this.#readers === 0) this.#onUnread();
     if (this.#readers > 0 || this.#failure || this.#worthFinishing()) return;
     const patience = new AbortController();
     this.#patience = patience;
@@ -186,7 +297,9 @@ export class Fill {
 
   /** Without readers a fill goes on when stopping would save little or cost the whole transfer again. */
   #worthFinishing(): boolean {
-    if (this.#verified || this.#head?.resumable === false) return true;
+    if (this.#verified) return true;
+    if (!this.#options.isToKeep(this)) return false;
+    if (this.#head?.resumable === false) return true;
     const size = this.#size;
     if (size === undefined) return false;
     return this.#end * 2 > size || size - this.#end < limits.fillRestBytesMax;
@@ -196,22 +309,27 @@ export class Fill {
   #isFar(offset: number): boolean {
     const elapsedMs = this.#options.clock.monotonic() - this.#began.atMs;
     if (!this.#head || elapsedMs < limits.rateSampleMs) return false;
-    const bytesPerMs = (this.#end - this.#began.bytes) / elapsedMs;
-    return offset - this.#end > bytesPerMs * limits.rangeWaitMs;
+    return offset - this.#end > this.#bytesPerMs() * limits.rangeWaitMs;
   }
 
-  async #wait(offset: number, end: number): Promise<void | Uint8Array> {
+  #bytesPerMs(): number {
+    const elapsedMs = this.#options.clock.monotonic() - this.#began.atMs;
+    return this.#head && elapsedMs > 0 ? (this.#end - this.#began.bytes) / elapsedMs : 0;
+  }
+
+  async #wait({ offset, end, leaf }: { offset: number; end: number; leaf: boolean }): Promise<void | Uint8Array> {
     while (offset >= this.#readable) {
       if (this.#failure) throw this.#failure;
       // Bytes of a direct range are not verified, so they never carry a response to the blob's last byte.
-      const direct = this.#isFar(offset) && end < (this.#size ?? 0) ? await this.#direct(offset, end) : undefined;
+      const isDirect = this.#isFedHere() && this.#isFar(offset) && end < (this.#size ?? 0);
+      const direct = isDirect ? await this.#direct(offset, end) : undefined;
       if (direct) return direct;
-      if (offset >= this.#readable && !this.#failure) await this.#wakeups.next();
+      if (offset >= this.#readable && !this.#failure) await this.#change(leaf);
     }
     return undefined;
   }
 
-  #makeReader(spool: Spool): Body {
+  #makeReader(spool: Spool, leaf: boolean): Body {
     const reader = spool.reader(0);
     let open = true;
     const segment = (offset: number, end: number): Segment =>
@@ -221,7 +339,7 @@ export class Fill {
       next: (offset, end) => {
         if (offset < this.#readable) return segment(offset, end);
         reader.skip(offset);
-        return this.#wait(offset, end).then((direct) => (direct ? { bytes: direct } : segment(offset, end)));
+        return this.#wait({ offset, end, leaf }).then((direct) => (direct ? { bytes: direct } : segment(offset, end)));
       },
       close: () => {
         if (!open) return;

@@ -1,32 +1,48 @@
 import type { Digest } from "@pullring/oci";
 
-import { hasCode, PullringError } from "./errors.ts";
+import type { SharedBlobs } from "./cluster-ports.ts";
+import { hasCode } from "./errors.ts";
 import type { FillGate } from "./fill-gate.ts";
+import type { FillSource } from "./fill-source.ts";
 import { Fill, type FillEnd } from "./fill.ts";
+import { LeftSpools, type HeldSpool, type LeftHolding } from "./left-spools.ts";
 import { limits } from "./limits.ts";
 import type { Observe } from "./observe.ts";
-import type { BlobSource, BlobStore, Clock, Repository, Spool } from "./ports.ts";
+import type { Place } from "./places.ts";
+import type { BlobStore, Body, Clock, Repository } from "./ports.ts";
+import type { Quarantine } from "./quarantine.ts";
 import { makeRecent, type Recent } from "./recent.ts";
+import type { Role, SearchOrder } from "./search.ts";
+import type { Tombstones } from "./tombstones.ts";
 
 export interface FillOrder {
   readonly digest: Digest;
   readonly repository: Repository;
+  /** The client's address, or the peer's id. */
   readonly client: string;
+  readonly role: Role;
   readonly sizeExpected?: number;
 }
 
 export interface FillsOptions {
-  readonly source: BlobSource;
+  readonly openSource: (order: SearchOrder) => FillSource;
   readonly store: BlobStore;
   readonly clock: Clock;
-  readonly gate: FillGate;
+  /** Peers have a gate of their own: clients' fills may be waiting for theirs, here and elsewhere. */
+  readonly gates: Readonly<Record<Role, FillGate>>;
   readonly observe: Observe;
+  readonly quarantine: Quarantine;
+  readonly tombstones: Tombstones;
+  /** Whether bytes that came from a peer or S3 are worth their place here. */
+  readonly isWanted: (digest: Digest) => boolean;
+  readonly shared?: SharedBlobs | undefined;
 }
 
-/** A spool outlives the fill that opened it, so whom it tells of its growth can change. */
-interface Held {
-  readonly spool: Spool;
-  onGrow: () => void;
+interface Ended {
+  readonly order: FillOrder;
+  readonly fill: Fill;
+  readonly held: HeldSpool | undefined;
+  readonly end: FillEnd;
 }
 
 /** The fills that this process runs, by digest, and what is remembered of those that ended badly. */
@@ -34,15 +50,13 @@ export class Fills {
   readonly #options: FillsOptions;
   readonly #running = new Map<Digest, Fill>();
   readonly #ends = new Map<Fill, Promise<void>>();
-  readonly #left = new Map<Digest, Held>();
+  readonly #left: LeftSpools;
   readonly #cuts: Recent<true>;
-  readonly #quarantine: Recent<true>;
 
   constructor(options: FillsOptions) {
-    const entriesMax = limits.negativesMax;
     this.#options = options;
-    this.#cuts = makeRecent(options.clock, { ttlMs: limits.cutRememberedMs, entriesMax });
-    this.#quarantine = makeRecent(options.clock, { ttlMs: limits.quarantineMs, entriesMax });
+    this.#left = new LeftSpools(options.clock);
+    this.#cuts = makeRecent(options.clock, { ttlMs: limits.cutRememberedMs, entriesMax: limits.negativesMax });
   }
 
   /** The fill of this digest that a new reader can join. */
@@ -51,19 +65,23 @@ export class Fills {
     return fill?.joinable() ? fill : undefined;
   }
 
-  /** Begins a fill; there must be none to join. Throws `unavailable` for bytes in quarantine. */
+  /** Begins a fill; there must be none to join. */
   start(order: FillOrder): Fill {
-    const { source, clock, gate } = this.#options;
-    if (this.#quarantine.get(sourceKey(order)))
-      throw new PullringError("unavailable", "upstream sent wrong bytes for this digest a moment ago");
+    const { clock, gates, openSource } = this.#options;
+    const claimed = new AbortController();
     let release = (): void => {};
-    let held: Held | undefined;
-    const openSpool = async (onGrow: () => void): Promise<Spool> => {
-      release = await gate.enter(order.client);
-      held = await this.#openSpool(order.digest, onGrow);
-      return held.spool;
-    };
-    const fill = new Fill({ ...order, source, clock, openSpool });
+    let held: HeldSpool | undefined;
+    const fill = new Fill({
+      ...order,
+      clock,
+      openSource: (onAsk) => urgent(openSource({ ...order, onAsk }), claimed),
+      openSpool: async (onGrow) => {
+        release = await gates[order.role].enter(order.client, claimed.signal);
+        held = await this.#openSpool(order.digest, onGrow);
+        return held;
+      },
+      isToKeep: (of) => this.#isToKeep(of, held),
+    });
     const ended = fill.run().then(async (end) => {
       release();
       await this.#onEnd({ order, fill, held, end });
@@ -82,64 +100,107 @@ export class Fills {
     return [...this.#ends.keys()];
   }
 
+  /** Resolves when the fill has ended, and what is held against its source is known. */
+  async ended(fill: Fill): Promise<void> {
+    await this.#ends.get(fill);
+  }
+
+  /** What a leaf can have of a fill that runs or has broken, and the repository it went under. */
+  holding(digest: Digest): LeftHolding | undefined {
+    const fill = this.running(digest);
+    const holding = fill?.holding();
+    return fill && holding ? { ...holding, repository: fill.repository } : this.#left.holding(digest);
+  }
+
+  /** A reader of the spool that a broken fill left, up to its end. */
+  openLeft(digest: Digest): Body | undefined {
+    return this.#left.open(digest);
+  }
+
+  /** What a fill left behind goes; one that runs is not published if it began before its digest's tombstone. */
+  forget(digest: Digest): Promise<void> {
+    return this.#left.drop(digest);
+  }
+
   /** Resolves when the fills that run now have ended, and lets go of the spools they left. */
   async settled(): Promise<void> {
     await Promise.all(this.#ends.values());
-    await Promise.all([...this.#left.keys()].map((digest) => this.#drop(digest)));
+    await this.#left.dropAll();
   }
 
-  async #onEnd(ended: { order: FillOrder; fill: Fill; held: Held | undefined; end: FillEnd }): Promise<void> {
-    const { order, fill, held, end } = ended;
+  #isToKeep({ digest, beganAt }: Fill, held: HeldSpool | undefined): boolean {
+    const { tombstones, isWanted } = this.#options;
+    if (tombstones.isPurged(digest, beganAt)) return false;
+    return isWanted(digest) || !held || [...held.brought.values()].some(({ tier }) => tier === "upstream");
+  }
+
+  async #onEnd(ended: Ended): Promise<void> {
+    const { fill, end } = ended;
+    this.#report(ended);
+    if (end.state === "passed") {
+      await fill.close();
+      while (fill.readers > 0) await fill.unread();
+    }
     this.#ends.delete(fill);
-    if (this.#running.get(order.digest) === fill) this.#running.delete(order.digest);
-    this.#report(order, end);
-    if (end.state === "done") return;
-    if (end.spool && held && end.bytes > 0) this.#leave(order.digest, held);
-    else await end.spool?.settle("drop");
+    if (this.#running.get(fill.digest) === fill) this.#running.delete(fill.digest);
+    await this.#settle(ended);
+    await fill.close();
   }
 
-  #report(order: FillOrder, end: FillEnd): void {
-    const { digest, repository } = order;
-    const { observe } = this.#options;
+  /** What becomes of the bytes. Only then is the lease let go, so that whoever has it next finds them. */
+  async #settle({ fill, held, end }: Ended): Promise<void> {
+    if (end.state === "done") {
+      const isNew = [...(held?.brought.values() ?? [])].some(({ tier }) => tier === "upstream");
+      if (end.kept && isNew) this.#options.shared?.upload(fill.digest);
+    } else if (end.state !== "passed" && end.spool && held && end.bytes > 0) {
+      const isOurs = [...held.brought.values()].every(({ tier }) => tier === "upstream");
+      const { repository } = fill;
+      const access = await fill.access.catch(() => undefined);
+      const keptMs = isOurs ? limits.spoolKeptMs : limits.peerSpoolKeptMs;
+      this.#left.leave(fill.digest, held, { repository, access, size: fill.progress().size, keptMs });
+    } else await end.spool?.settle("drop");
+  }
+
+  #report({ order, held, end }: Ended): void {
+    const { digest } = order;
+    const { observe, quarantine } = this.#options;
     const { state, bytes } = end;
     if (end.state === "done") return observe({ kind: "fill_ended", digest, state: "done", bytes, kept: end.kept });
-    observe({ kind: "fill_ended", digest, state, bytes, kept: false, error: end.error });
+    if (end.state === "passed") return observe({ kind: "fill_ended", digest, state: "passed", bytes, kept: false });
+    observe({ kind: "fill_ended", digest, state: end.state, bytes, kept: false, error: end.error });
     if (state === "failed" && bytes > 0) this.#cuts.set(digest, true);
     if (!hasCode(end.error, "corrupt")) return undefined;
-    this.#quarantine.set(sourceKey(order), true);
-    const { upstream } = repository;
-    return observe({ kind: "mismatch", source: "upstream", upstream, digest, detail: end.error.message });
+    for (const place of toBlame(held)) quarantine.put(place, order, end.error.message);
+    return undefined;
   }
 
-  async #openSpool(digest: Digest, onGrow: () => void): Promise<Held> {
-    const left = this.#left.get(digest);
-    this.#left.delete(digest);
+  async #openSpool(digest: Digest, onGrow: () => void): Promise<HeldSpool> {
+    const left = this.#left.take(digest);
     if (left) {
       left.onGrow = onGrow;
       return left;
     }
-    const relay = { onGrow };
+    const relay = { onGrow, brought: new Map<string, Place>() };
     const spool = await this.#options.store.spool(digest, { onGrow: () => relay.onGrow() });
     return Object.assign(relay, { spool });
   }
-
-  /** Leaves the spool of a fill that broke or stopped to the next one, for a while. */
-  #leave(digest: Digest, held: Held): void {
-    held.onGrow = () => {};
-    this.#left.set(digest, held);
-    const oldest = this.#left.size > limits.spoolsKeptMax ? this.#left.keys().next().value : undefined;
-    if (oldest) void this.#drop(oldest);
-    this.#options.clock.sleep(limits.spoolKeptMs).then(
-      () => (this.#left.get(digest) === held ? this.#drop(digest) : undefined),
-      () => {},
-    );
-  }
-
-  async #drop(digest: Digest): Promise<void> {
-    const held = this.#left.get(digest);
-    this.#left.delete(digest);
-    await held?.spool.settle("drop");
-  }
 }
 
-const sourceKey = ({ repository, digest }: FillOrder): string => `${repository.upstream} ${digest}`;
+/**
+ * Whose bytes were wrong is not known where several brought them. Then it is held against peers and S3: if it was upstream, the
+ * next fill, which that feeds alone, will tell.
+ */
+function toBlame(held: HeldSpool | undefined): readonly Place[] {
+  const places = [...(held?.brought.values() ?? [])];
+  const others = places.filter(({ tier }) => tier !== "upstream");
+  return others.length > 0 ? others : [{ tier: "upstream" }];
+}
+
+/** A fill that a peer waits for must not stand in the clients' queue. */
+const urgent = (source: FillSource, claimed: AbortController): FillSource => ({
+  ...source,
+  claim() {
+    claimed.abort();
+    source.claim();
+  },
+});

@@ -34,10 +34,13 @@ export const isFresh = (record: Aging, freshMs: number, clock: Clock): boolean =
  */
 export function staleOr(record: Aging | undefined, error: unknown, options: FreshnessOptions): Stale {
   if (!record || !hasCode(error, "unavailable", "throttled", "cut", "busy", "corrupt")) throw error;
-  const age = ageMs(record, options.clock);
-  if (age > options.staleIfErrorMs) throw error;
-  const overdueSec = Math.max(1, Math.floor((age - options.freshMs) / 1000));
-  return { reason: error.reason, ageSec: Math.floor(age / 1000), overdueSec };
+  if (ageMs(record, options.clock) > options.staleIfErrorMs) throw error;
+  return staleSince(record, error.reason, options);
+}
+
+export function staleSince(record: Aging, reason: StaleReason, { clock, freshMs }: FreshnessOptions): Stale {
+  const age = ageMs(record, clock);
+  return { reason, ageSec: Math.floor(age / 1000), overdueSec: Math.max(1, Math.floor((age - freshMs) / 1000)) };
 }
 
 /** Runs `ask` with a signal that aborts after a deadline: short when there is a record to fall back on. */

@@ -46,6 +46,28 @@ export const limits = {
   seenMs: 60_000,
   /** How long an upstream that refused HEAD, or named no digest, is asked by GET only. */
   headRefusedMs: 600_000,
+  /** Nodes that are asked to act as the owner before this one does: the owner and the one after it. */
+  ownersAskedMax: 2,
+  /** Peers that are asked whether they hold a digest. */
+  holdersAskedMax: 32,
+  /** How a waiter looks after the lease that another holds: ever less often, and for how long it may stand still. */
+  leasePollMinMs: 250,
+  leasePollMaxMs: 2_000,
+  holderStuckMs: 10_000,
+  /** A holder that refuses twice within this is gone. */
+  refusalsWithinMs: 1_000,
+  /** From so many forwards within this time on a digest of another owner is kept. */
+  hotForwardsMin: 3,
+  hotMs: 60_000,
+  /** How long the spool of a fill that peers or S3 fed is kept after it broke. */
+  peerSpoolKeptMs: 30_000,
+  /** Fills for peers at once: apart from the clients' fills, which may be waiting for just these. */
+  peerFillsMax: 256,
+  peerFillsPerNodeMax: 64,
+  /** When the owner of a tag looks whether the digest that it told a peer is held by now. */
+  tagHeldCheckMs: 5_000,
+  tombstoneMs: 7 * 86_400_000,
+  tombstonesMax: 100_000,
   /** Tags of one list, over all its upstream pages. */
   listPagesMax: 100,
 } as const;

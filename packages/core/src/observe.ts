@@ -5,9 +5,13 @@ import type { StaleReason } from "./errors.ts";
 /** What the cache tells the process, for metrics and the log. */
 export type CacheEvent =
   | { readonly kind: "stale"; readonly reason: StaleReason }
+  /** A peer joined a fill or a flight that ran here already. */
+  | { readonly kind: "joined"; readonly where: "peer" }
   | {
       readonly kind: "mismatch";
-      readonly source: "upstream";
+      readonly source: "peer" | "s3" | "upstream";
+      /** `peer:<node>`, `s3` or `upstream:<name>`. */
+      readonly from: string;
       readonly upstream: string;
       readonly digest: Digest;
       readonly detail: string;
@@ -15,7 +19,8 @@ export type CacheEvent =
   | {
       readonly kind: "fill_ended";
       readonly digest: Digest;
-      readonly state: "done" | "failed" | "stopped";
+      /** `passed`: it came whole and is not to stay, since another node keeps it. */
+      readonly state: "done" | "passed" | "failed" | "stopped";
       readonly bytes: number;
       readonly kept: boolean;
       readonly error?: unknown;

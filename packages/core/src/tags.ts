@@ -1,8 +1,17 @@
 import type { Digest, Tag } from "@pullring/oci";
 
+import type { Cluster, ResolvedTag } from "./cluster-ports.ts";
 import { hasCode, type PullringError } from "./errors.ts";
 import { makeFlights } from "./flights.ts";
-import { isFresh, staleOr, withDeadline, type Aging, type Stale } from "./freshness.ts";
+import {
+  isFresh,
+  staleOr,
+  staleSince,
+  withDeadline,
+  type Aging,
+  type FreshnessOptions,
+  type Stale,
+} from "./freshness.ts";
 import { limits } from "./limits.ts";
 import type { HeldManifest, Manifests, ServedManifest } from "./manifests.ts";
 import type { Observe } from "./observe.ts";
@@ -15,6 +24,8 @@ import {
   type Repository,
 } from "./ports.ts";
 import { makeRecent, type Recent } from "./recent.ts";
+import type { Role } from "./search.ts";
+import type { Tombstones } from "./tombstones.ts";
 
 /** What a tag pointed at when upstream was last asked. */
 export interface TagRecord extends Aging {
@@ -40,6 +51,8 @@ export interface TagsOptions {
   readonly records: RecordStore;
   readonly source: ManifestSource;
   readonly manifests: Manifests;
+  readonly cluster?: Cluster | undefined;
+  readonly tombstones: Tombstones;
   readonly policy: TagPolicy;
   readonly staleIfErrorMs: number;
   readonly missing: Recent<PullringError>;
@@ -52,6 +65,8 @@ interface Seen {
   readonly record: TagRecord;
   /** A GET by tag brings the manifest along. */
   readonly manifest?: HeldManifest;
+  /** The tag's owner could not ask upstream. */
+  readonly stale?: Stale;
 }
 
 interface Latest extends Resolved {
@@ -62,11 +77,13 @@ interface Latest extends Resolved {
 
 /**
  * Tags: first a question about freshness. Within its window a record answers; past it one HEAD asks, for everybody who waits;
- * only a new digest costs a GET; when upstream can't be asked the old record answers, as stale.
+ * only a new digest costs a GET; when upstream can't be asked the old record answers, as stale. In a cluster the tag's owner asks.
  */
 export class Tags {
   readonly #options: TagsOptions;
+  /** Questions to upstream, and those to the tag's owner: whom a peer asks must not wait for a peer. */
   readonly #checks = makeFlights<Seen>();
+  readonly #forwards = makeFlights<Seen>();
   readonly #moves = makeFlights<void>();
   /** What a HEAD told of a tag whose manifest is not held yet: a record must not move before its bytes are here. */
   readonly #seen: Recent<TagRecord>;
@@ -101,26 +118,82 @@ export class Tags {
     }
   }
 
+  /** For a peer, as the tag's owner: asks no other peer. */
+  async answer(repository: Repository, tag: Tag): Promise<ResolvedTag & { readonly joined: boolean }> {
+    const { record, old, stale, joined } = await this.#latest(repository, tag, "owner");
+    if (record.digest !== old?.digest) this.#moveOnceHeld(repository, tag, record);
+    return { record, joined, ...(stale ? { stale } : {}) };
+  }
+
+  /** What was learnt of the tag and not written down yet. */
+  async forget(repository: Repository, tag: Tag): Promise<void> {
+    this.#seen.delete(tagKey(repository, tag));
+    await this.#options.records.remove(recordKey(repository, tag));
+  }
+
   /** The newest that is known, upstream asked if need be. */
-  async #latest(repository: Repository, tag: Tag): Promise<Latest> {
+  async #latest(repository: Repository, tag: Tag, role: Role = "forward"): Promise<Latest> {
     const { clock, policy } = this.#options;
     const key = tagKey(repository, tag);
     const old = await this.#record(repository, tag);
-    const known = newest(old, this.#seen.get(key));
+    const known = newest(old, this.#unpurged(repository, tag, this.#seen.get(key)));
     const fallback = old ? { old } : {};
     if (known && isFresh(known, policy.freshMs(repository, tag), clock))
       return { record: known, joined: false, asked: false, ...fallback };
     const missing = this.#options.missing.get(key);
     if (missing) throw missing;
-    const { result, joined } = this.#checks.run(key, () => this.#check(repository, tag, old));
+    const { result, joined } = this.#isForwarded(key, role)
+      ? this.#forwards.run(key, () => this.#askOwner(repository, tag, old))
+      : this.#checks.run(key, () => this.#check(repository, tag, old));
     try {
       return { ...(await result), joined, asked: true, ...fallback };
     } catch (error) {
-      if (hasCode(error, "missing") && !joined) await this.#forget(repository, tag, error);
+      if (hasCode(error, "missing") && !joined) await this.#forgetMissing(repository, tag, error);
       const stale = this.#staleOr(old, error, { repository, tag });
       if (!old) throw error;
       return { record: old, old, stale, joined, asked: true };
     }
+  }
+
+  #isForwarded(key: string, role: Role): boolean {
+    const owners = this.#options.cluster?.owners;
+    return role === "forward" && owners !== undefined && owners.of(key)[0] !== owners.self;
+  }
+
+  /** What the tag's owner answers is the answer, a refusal too; the next one is asked, or upstream, when it can't be reached. */
+  async #askOwner(repository: Repository, tag: Tag, old: TagRecord | undefined): Promise<Seen> {
+    const { cluster } = this.#options;
+    const key = tagKey(repository, tag);
+    for (const node of cluster?.owners.of(key).slice(0, limits.ownersAskedMax) ?? []) {
+      if (node === cluster?.owners.self) break;
+      const told = await cluster?.manifests.resolve(node, repository, tag).catch(unreachable);
+      if (told) return this.#adopt(told, old, { repository, tag });
+    }
+    return this.#checks.run(key, () => this.#check(repository, tag, old)).result;
+  }
+
+  async #adopt(told: ResolvedTag, old: TagRecord | undefined, of: { repository: Repository; tag: Tag }): Promise<Seen> {
+    const { repository, tag } = of;
+    const { record, stale } = told;
+    if (stale && old && old.checkedAt >= record.checkedAt)
+      return { record: old, stale: staleSince(old, stale.reason, this.#aging(of)) };
+    if (old?.digest === record.digest) await this.#put(repository, tag, record);
+    else this.#seen.set(tagKey(repository, tag), record);
+    return { record, ...(stale ? { stale } : {}) };
+  }
+
+  /**
+   * The digest that a peer was told is fetched by the peer, where its own owner is. When somebody holds it the record moves here
+   * too, so that this node can still tell when upstream is down.
+   */
+  #moveOnceHeld(repository: Repository, tag: Tag, record: TagRecord): void {
+    const { clock, manifests } = this.#options;
+    const move = async (): Promise<void> => {
+      await clock.sleep(limits.tagHeldCheckMs);
+      if (await manifests.isHeld(repository, record.digest)) await this.#put(repository, tag, record);
+    };
+    // Nobody waits for it; the next question tries again.
+    this.#moves.run(`${tagKey(repository, tag)}@${record.digest} once held`, move).result.catch(() => {});
   }
 
   /** One question to upstream: a HEAD where it helps, the counted GET where HEAD tells nothing. */
@@ -159,29 +232,42 @@ export class Tags {
 
   /** Once for everybody who waited for the same answer; an older answer never replaces a newer. */
   async #move(repository: Repository, tag: Tag, record: TagRecord): Promise<void> {
-    const write = async (): Promise<void> => {
-      const current = await this.#record(repository, tag);
-      if (current && current.checkedAt >= record.checkedAt) return;
-      await this.#options.records.put(recordKey(repository, tag), record);
-      if (current?.digest !== record.digest) this.#options.onMove(repository, tag, record.digest);
-    };
+    const write = (): Promise<void> => this.#put(repository, tag, record);
     await this.#moves.run(`${tagKey(repository, tag)}@${record.digest}`, write).result;
   }
 
-  async #forget(repository: Repository, tag: Tag, error: PullringError): Promise<void> {
+  async #put(repository: Repository, tag: Tag, record: TagRecord): Promise<void> {
+    const current = await this.#record(repository, tag);
+    if (current && current.checkedAt >= record.checkedAt) return;
+    if (!this.#unpurged(repository, tag, record)) return;
+    await this.#options.records.put(recordKey(repository, tag), record);
+    if (current?.digest !== record.digest) this.#options.onMove(repository, tag, record.digest);
+  }
+
+  async #forgetMissing(repository: Repository, tag: Tag, error: PullringError): Promise<void> {
     if (error.reason === "refused") return;
     this.#options.missing.set(tagKey(repository, tag), error);
-    this.#seen.delete(tagKey(repository, tag));
-    await this.#options.records.remove(recordKey(repository, tag));
+    await this.forget(repository, tag);
   }
 
   async #record(repository: Repository, tag: Tag): Promise<TagRecord | undefined> {
-    return (await this.#options.records.get(recordKey(repository, tag))) as TagRecord | undefined;
+    const record = (await this.#options.records.get(recordKey(repository, tag))) as TagRecord | undefined;
+    return this.#unpurged(repository, tag, record);
+  }
+
+  #unpurged(repository: Repository, tag: Tag, record: TagRecord | undefined): TagRecord | undefined {
+    const { tombstones } = this.#options;
+    const keys = [tagKey(repository, tag), repositoryKey(repository)];
+    return record && keys.some((key) => tombstones.isPurged(key, record.checkedAt)) ? undefined : record;
   }
 
   #staleOr(old: TagRecord | undefined, error: unknown, of: { repository: Repository; tag: Tag }): Stale {
+    return staleOr(old, error, this.#aging(of));
+  }
+
+  #aging({ repository, tag }: { repository: Repository; tag: Tag }): FreshnessOptions {
     const { clock, policy, staleIfErrorMs } = this.#options;
-    return staleOr(old, error, { clock, staleIfErrorMs, freshMs: policy.freshMs(of.repository, of.tag) });
+    return { clock, staleIfErrorMs, freshMs: policy.freshMs(repository, tag) };
   }
 
   #counted<T extends { readonly stale?: Stale }>(answer: T): T {
@@ -190,7 +276,7 @@ export class Tags {
   }
 }
 
-const tagKey = (repository: Repository, tag: Tag): string => `${repositoryKey(repository)}:${tag}`;
+export const tagKey = (repository: Repository, tag: Tag): string => `${repositoryKey(repository)}:${tag}`;
 const recordKey = (repository: Repository, tag: Tag) => ({ repository, kind: "tag" as const, name: tag });
 
 const newest = (a: TagRecord | undefined, b: TagRecord | undefined): TagRecord | undefined =>
@@ -213,4 +299,8 @@ function tagRecord(
 
 function unsupported(error: unknown): undefined {
   if (!hasCode(error, "unsupported")) throw error;
+}
+
+function unreachable(error: unknown): undefined {
+  if (!hasCode(error, "unreachable")) throw error;
 }

@@ -5,7 +5,7 @@ import { limits } from "./limits.ts";
 import type { BlobHead, BlobSource, Clock, Repository } from "./ports.ts";
 
 export interface TransferOptions {
-  readonly source: BlobSource;
+  readonly source: Pick<BlobSource, "get">;
   readonly clock: Clock;
   readonly repository: Repository;
   readonly digest: Digest;
@@ -21,7 +21,7 @@ export interface TransferOptions {
 
 /**
  * Brings a blob from `received` to its end over as many requests as it takes. What a cut body brought is kept and the
- * next request asks for the rest; an upstream that ignores the range sends the head again, which is skipped, never spliced in:
+ * next request asks for the rest, from wherever that comes then; a source that ignores the range sends the head again, which is skipped, never spliced in:
  * the digest is over exactly the bytes that readers saw. Resolves to the number of bytes.
  */
 export async function transfer(options: TransferOptions): Promise<number> {
@@ -37,9 +37,9 @@ export async function transfer(options: TransferOptions): Promise<number> {
       const sink = {
         head(head: BlobHead): void {
           if (head.offset > received)
-            throw new PullringError("corrupt", `upstream began at ${head.offset}, not at ${received}`);
+            throw new PullringError("corrupt", `the source began at ${head.offset}, not at ${received}`);
           if (size !== undefined && head.size !== undefined && head.size !== size)
-            throw new PullringError("corrupt", `upstream says ${head.size} bytes now and said ${size} before`);
+            throw new PullringError("corrupt", `the source says ${head.size} bytes now and said ${size} before`);
           position = head.offset;
           size ??= head.size;
           if (!headed) options.onHead(head);
@@ -57,7 +57,7 @@ export async function transfer(options: TransferOptions): Promise<number> {
       await source.get({ repository, digest, offset: Math.max(0, received - 1), signal }, sink);
       const end = size ?? options.sizeExpected;
       if (end === undefined || received >= end) return received;
-      throw new PullringError("cut", `upstream ended at ${received} of ${end} bytes`);
+      throw new PullringError("cut", `the source ended at ${received} of ${end} bytes`);
     } catch (error) {
       signal.throwIfAborted();
       fruitless = received - before >= limits.resumeProgressBytesMin ? 0 : fruitless + 1;

@@ -10,14 +10,18 @@ export function tellEvent({ log, metrics }: Pick<Parts, "log" | "metrics">, even
       metrics.stale(event.reason);
       break;
     case "mismatch": {
-      const { source, upstream, digest, detail } = event;
+      const { source, from, upstream, digest, detail } = event;
       metrics.digestMismatch(source);
-      log.error({ upstream, digest, detail }, "upstream sent bytes that do not hash to their digest");
+      log.error({ from, upstream, digest, detail }, "bytes that do not hash to their digest were sent");
       break;
     }
+    case "joined":
+      metrics.joined(event.where);
+      break;
     case "fill_ended": {
       const { digest, state, bytes, kept, error } = event;
       if (state === "done" && kept) log.debug({ digest, bytes }, "fill done");
+      else if (state === "passed") log.debug({ digest, bytes }, "fill done, and passed on");
       else if (state === "done") log.warn({ digest, bytes }, "fill done, but its bytes could not be kept");
       else log.warn({ digest, bytes, err: error }, `fill ${state}`);
       break;

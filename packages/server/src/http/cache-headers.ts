@@ -1,20 +1,22 @@
 import type { Stale } from "@pullring/core";
 import type { Target } from "@pullring/oci";
 
-import type { Exchange, Headers } from "./exchange.ts";
+import type { Exchange, Headers, Tier } from "./exchange.ts";
 
 /** How a served body came here, for Cache-Status (RFC 9211). */
 export interface Served {
-  readonly tier: "memory" | "disk" | "upstream";
+  readonly tier: Exclude<Tier, "none">;
   readonly joined: boolean;
   readonly stale?: Stale;
 }
 
 export function cacheStatus({ tier, joined, stale }: Served): string {
   if (stale) return `pullring; hit; ttl=-${stale.overdueSec}; detail=stale`;
-  if (tier !== "upstream") return `pullring; hit; detail=${tier}`;
-  return `pullring; fwd=miss; detail=upstream${joined ? "; collapsed" : ""}`;
+  if (!isForwarded(tier)) return `pullring; hit; detail=${tier}`;
+  return `pullring; fwd=miss; detail=${tier}${joined ? "; collapsed" : ""}`;
 }
+
+const isForwarded = (tier: Served["tier"]): boolean => tier !== "memory" && tier !== "disk";
 
 const why: Readonly<Record<Stale["reason"], string>> = {
   down: "upstream is down",
@@ -27,7 +29,7 @@ const why: Readonly<Record<Stale["reason"], string>> = {
 export function servedHeaders(exchange: Exchange, target: Target, served: Served): Headers {
   exchange.tier = served.tier;
   exchange.joined = served.joined;
-  exchange.outcome = served.stale ? "stale" : served.joined && served.tier === "upstream" ? "joined" : "ok";
+  exchange.outcome = served.stale ? "stale" : served.joined && isForwarded(served.tier) ? "joined" : "ok";
   const namespace = "ns" in target && target.ns !== undefined ? { "oci-namespace": target.ns } : {};
   return { "cache-status": cacheStatus(served), ...staleHeaders(served.stale), ...namespace };
 }

@@ -34,7 +34,7 @@ export interface Exchange {
 
 export type Headers = Readonly<Record<string, string | string[]>>;
 
-export type Tier = "memory" | "disk" | "upstream" | "none";
+export type Tier = "memory" | "disk" | "peer" | "s3" | "upstream" | "none";
 
 /** Headers of every answer; more are added per kind. */
 export function commonHeaders(exchange: Exchange): Record<string, string> {

@@ -32,10 +32,10 @@ export interface Readings {
 export interface Metrics {
   readonly request: CountRequest;
   upstreamRequest(labels: UpstreamRequestLabels): void;
-  joined(where: "local"): void;
+  joined(where: "local" | "peer"): void;
   stale(reason: StaleReason): void;
   evicted(tier: "memory" | "disk"): void;
-  digestMismatch(source: "upstream" | "disk"): void;
+  digestMismatch(source: "peer" | "s3" | "upstream" | "disk"): void;
   read(readings: Readings): void;
   /** The Prometheus text format. */
   text(): Promise<string>;

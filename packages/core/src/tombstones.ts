@@ -1,0 +1,19 @@
+import { limits } from "./limits.ts";
+import { makeRecent } from "./recent.ts";
+import type { Clock } from "./ports.ts";
+
+/** What was purged and when, so that what was fetched before does not come back after it. */
+export interface Tombstones {
+  /** `key`: a digest, `<upstream>/<repository>:<tag>`, or `<upstream>/<repository>` for all its tags. */
+  put(key: string, atMs: number): void;
+  /** Whether what was had from upstream at `sinceMs` (ms since the epoch) has been purged since. */
+  isPurged(key: string, sinceMs: number): boolean;
+}
+
+export function makeTombstones(clock: Clock): Tombstones {
+  const times = makeRecent<number>(clock, { ttlMs: limits.tombstoneMs, entriesMax: limits.tombstonesMax });
+  return {
+    put: (key, atMs) => times.set(key, Math.max(atMs, times.get(key) ?? 0)),
+    isPurged: (key, sinceMs) => sinceMs <= (times.get(key) ?? -1),
+  };
+}
