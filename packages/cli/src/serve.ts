@@ -1,7 +1,7 @@
 import { ConfigError, StartError, startNode } from "@pullring/server";
 
 /** Runs a node until it is told to stop. Resolves to the exit code. */
-export async function serve(file: string | undefined): Promise<number> {
+export async function serve(file: string | undefined): Promise<0 | 1 | 2> {
   try {
     const node = await startNode(file);
     const signal = await firstSignal();
@@ -16,7 +16,7 @@ export async function serve(file: string | undefined): Promise<number> {
   }
 }
 
-function fail(message: string, code: number): number {
+function fail<T extends 1 | 2>(message: string, code: T): T {
   process.stderr.write(`${message}\n`);
   return code;
 }

@@ -1,0 +1,87 @@
+import { CommandError, exitCodes, type ExitCode } from "./exit-codes.ts";
+
+/** Answers of the admin API; each call ends in the answer or in a CommandError. */
+export interface AdminClient {
+  /** `path` is below `/admin/v1`, encoded. */
+  call(method: "GET" | "POST" | "DELETE", path: string, body?: unknown): Promise<Answer>;
+}
+
+export type Answer = Readonly<Record<string, unknown>>;
+
+export interface AdminClientOptions {
+  readonly url: string;
+  readonly token?: string | undefined;
+}
+
+/** A node that asks its whole cluster may take as long as its slowest member. */
+const timeoutMs = 30_000;
+
+export function makeAdminClient({ url, token }: AdminClientOptions): AdminClient {
+  const base = originOf(url);
+  return {
+    async call(method, path, body) {
+      const response = await ask(`${base}/admin/v1${path}`, {
+        method,
+        redirect: "error",
+        headers: {
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      const answer = await answerOf(response);
+      if (response.ok) return answer;
+      throw new CommandError(codeOf(response.status, answer), `${base}: ${reasonOf(response.status, answer)}`);
+    },
+  };
+}
+
+function originOf(url: string): string {
+  const parsed = URL.parse(url);
+  if (parsed && /^https?:$/.test(parsed.protocol) && parsed.pathname === "/" && parsed.search === "")
+    return parsed.origin;
+  throw new CommandError(exitCodes.usage, `--admin: "${url}" is no address such as http://127.0.0.1:5001`);
+}
+
+async function ask(url: string, options: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, options);
+  } catch (error) {
+    throw new CommandError(exitCodes.unreachable, `can't reach ${new URL(url).origin}: ${causeOf(error)}`);
+  }
+}
+
+/** fetch hides the reason behind a general one. */
+function causeOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.name === "TimeoutError") return `no answer in ${timeoutMs / 1_000} s`;
+  const { cause } = error;
+  if (!(cause instanceof Error)) return error.message;
+  return "code" in cause && typeof cause.code === "string" ? cause.code : cause.message;
+}
+
+async function answerOf(response: Response): Promise<Answer> {
+  try {
+    const answer: unknown = await response.json();
+    if (typeof answer === "object" && answer !== null && !Array.isArray(answer)) return answer as Answer;
+  } catch {
+    // Told below: what is not JSON is not this API's.
+  }
+  throw new CommandError(
+    exitCodes.failed,
+    `${new URL(response.url).origin} does not answer as Pullring's admin API does`,
+  );
+}
+
+/** A 404 without words is of a node that has no such call. */
+function codeOf(status: number, { detail }: Answer): ExitCode {
+  if (status === 401 || status === 403) return exitCodes.refused;
+  return status === 400 || (status === 404 && detail !== undefined) ? exitCodes.usage : exitCodes.failed;
+}
+
+function reasonOf(status: number, { title, detail }: Answer): string {
+  const told = [detail, title].find((word) => typeof word === "string") ?? "failed";
+  const hint = status === 401 ? " (--token-file FILE)" : "";
+  return `${status} ${told}${hint}`;
+}

@@ -1,0 +1,108 @@
+import { readFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+
+import { makeAdminClient } from "./admin-client.ts";
+import { cacheCommands } from "./cache-commands.ts";
+import type { Command } from "./command.ts";
+import { CommandError, exitCodes, type ExitCode } from "./exit-codes.ts";
+import { ringCommands } from "./ring-commands.ts";
+
+/** Where the command speaks. */
+export interface Output {
+  out(text: string): void;
+  err(text: string): void;
+}
+
+const commands: ReadonlyMap<string, Command> = new Map(Object.entries({ ...ringCommands, ...cacheCommands }));
+
+const adminDefault = "http://127.0.0.1:5001";
+
+const usage = `pullring: a pull-through cache for container images
+
+Usage:
+  pullring serve [--config FILE]
+      Run a cache node. Without a file: Docker Hub on 0.0.0.0:5000, disk in ./data.
+      Every setting can also come from the environment: PULLRING_STORAGE__MEMORY=1GiB sets storage.memory.
+
+These ask a running node:
+${[...commands.values()].map(({ usage: line, summary }) => `  pullring ${line}\n      ${summary}\n`).join("")}
+  --admin URL        the node's admin address, default ${adminDefault}
+  --token-file FILE  holds the admin token: changes need it, and everything on another host
+  --json             the node's answer as it is
+
+  pullring --help | --version
+
+Exit codes:
+  0  done
+  1  the node or the command failed
+  2  called or configured wrongly, or what was asked for makes no sense
+  3  the node can't be reached
+  4  refused: the token is missing or wrong, or the node takes no changes
+  5  done, but some nodes or S3 could not be reached
+`;
+
+/** Runs one command line. Never rejects for what somebody did wrong. */
+export async function run(args: readonly string[], output: Output): Promise<ExitCode> {
+  const [verb = "", ...rest] = args;
+  try {
+    if (["--help", "-h", "help"].includes(verb) || rest.includes("--help")) return say(output, usage);
+    if (verb === "--version") return say(output, "pullring 0.1.0\n");
+    if (verb === "serve") {
+      const { values } = parseArgs({ args: rest, options: { config: { type: "string" } } });
+      // Loaded here, so that a question to a node does not wait for the parts of one.
+      const { serve } = await import("./serve.ts");
+      return await serve(values.config);
+    }
+    const command = commands.get(verb);
+    if (command) return await ask(command, rest, output);
+    output.err(usage);
+    return exitCodes.usage;
+  } catch (error) {
+    return fail(error, output);
+  }
+}
+
+async function ask(command: Command, args: readonly string[], output: Output): Promise<ExitCode> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      ...command.options,
+      admin: { type: "string", default: adminDefault },
+      "token-file": { type: "string" },
+      json: { type: "boolean" },
+    },
+  });
+  const { admin, "token-file": tokenFile } = values as { admin: string; "token-file"?: string };
+  const token = tokenFile === undefined ? undefined : await readToken(tokenFile);
+  const client = makeAdminClient({ url: admin, token });
+  const { answer, text, note, code } = await command.run({ client, values, words: positionals });
+  output.out("json" in values ? `${JSON.stringify(answer, null, 2)}\n` : text);
+  if (note !== undefined) output.err(`${note}\n`);
+  return code;
+}
+
+async function readToken(file: string): Promise<string> {
+  try {
+    return (await readFile(file, "utf8")).replace(/\r?\n$/, "");
+  } catch (error) {
+    const reason = error instanceof Error && "code" in error ? String(error.code) : "unknown";
+    throw new CommandError(exitCodes.usage, `--token-file: ${file} can't be read (${reason})`);
+  }
+}
+
+function say(output: Output, text: string): ExitCode {
+  output.out(text);
+  return exitCodes.ok;
+}
+
+function fail(error: unknown, output: Output): ExitCode {
+  if (error instanceof CommandError) {
+    output.err(`pullring: ${error.message}\n`);
+    return error.code;
+  }
+  // What parseArgs throws for options that it does not know.
+  if (!(error instanceof TypeError) || !("code" in error)) throw error;
+  output.err(`pullring: ${error.message}\n\n${usage}`);
+  return exitCodes.usage;
+}
