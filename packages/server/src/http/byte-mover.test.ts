@@ -206,3 +206,33 @@ for (const [name, sendfile] of ways) {
     );
   });
 }
+
+test("sendfile: hundreds of readers that a fill wakes at the same moment all get their bytes", async () => {
+  const mover = makeByteMover(loadSendfile());
+  const gate = Promise.withResolvers<void>();
+  const readers = 300;
+  const span = { start: 0, end: 200_000 };
+  let waiting = 0;
+  const body: Body = {
+    ...fileBody(),
+    async next(offset, end) {
+      waiting += 1;
+      if (waiting === readers) gate.resolve();
+      await gate.promise;
+      return { fd, position: offset, length: end - offset };
+    },
+  };
+  await serving(
+    (response) => {
+      response.writeHead(200, { "content-length": span.end });
+      mover.move(response, body, span).then(
+        () => response.end(),
+        () => cutConnection(response),
+      );
+    },
+    async (port) => {
+      const answers = await Promise.all(Array.from({ length: readers }, () => read(port)));
+      assert.ok(answers.every((answer) => answer.bytes.equals(bytes.subarray(0, span.end))));
+    },
+  );
+});

@@ -22,6 +22,7 @@ export interface ByteMover {
 
 export function makeByteMover(sendfile: Sendfile): ByteMover {
   const pool = makePool();
+  const smalls = makeSmallPool();
 
   /** Through Node: a copy, but its callback tells that everything before has reached the kernel. */
   async function copy(response: ServerResponse, file: FileRange, buffer: Buffer): Promise<number> {
@@ -30,16 +31,24 @@ export function makeByteMover(sendfile: Sendfile): ByteMover {
     return length;
   }
 
+  async function copySmall(response: ServerResponse, file: FileRange): Promise<number> {
+    const buffer = smalls.take();
+    try {
+      return await copy(response, file, buffer);
+    } finally {
+      smalls.release(buffer);
+    }
+  }
+
   /**
    * With sendfile: where the kernel takes no more, a small copy goes through Node, whose callback tells that there is room again.
    * Nothing may wait in Node's own queue before a call, or bytes would overtake the head.
    */
   async function moveBySendfile(response: ServerResponse, file: FileRange, out: SendfileSocket): Promise<number> {
-    const small = Buffer.allocUnsafe(Math.min(smallBytes, file.length));
-    let sent = isFlushed(response) ? 0 : await copy(response, file, small);
+    let sent = isFlushed(response) ? 0 : await copySmall(response, file);
     while (sent < file.length && !response.destroyed) {
       const rest = advance(file, sent);
-      sent += (await out.send(rest.fd, rest.position, rest.length)) || (await copy(response, rest, small));
+      sent += (await out.send(rest.fd, rest.position, rest.length)) || (await copySmall(response, rest));
     }
     return sent;
   }
@@ -156,5 +165,14 @@ function makePool(): { take(length: number): Buffer; release(buffer: Buffer): vo
       lent -= 1;
       free.push(buffer);
     },
+  };
+}
+
+/** Buffers for what goes through Node between two calls of sendfile: made anew for each, they kept the garbage collector busy. */
+function makeSmallPool(): { take(): Buffer; release(buffer: Buffer): void } {
+  const free: Buffer[] = [];
+  return {
+    take: () => free.pop() ?? Buffer.allocUnsafeSlow(smallBytes),
+    release: (buffer) => void (free.length < pooledMax && free.push(buffer)),
   };
 }
