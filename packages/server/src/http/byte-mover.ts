@@ -24,13 +24,6 @@ export function makeByteMover(sendfile: Sendfile): ByteMover {
   const pool = makePool();
   const smalls = makeSmallPool();
 
-  /** Through Node: a copy, but its callback tells that everything before has reached the kernel. */
-  async function copy(response: ServerResponse, file: FileRange, buffer: Buffer): Promise<number> {
-    const length = await read(file, buffer);
-    await write(response, buffer.subarray(0, length));
-    return length;
-  }
-
   async function copySmall(response: ServerResponse, file: FileRange): Promise<number> {
     const buffer = smalls.take();
     try {
@@ -92,6 +85,13 @@ export function makeByteMover(sendfile: Sendfile): ByteMover {
       return offset - start;
     },
   };
+}
+
+/** Through Node: a copy, but its callback tells that everything before has reached the kernel. */
+async function copy(response: ServerResponse, file: FileRange, buffer: Buffer): Promise<number> {
+  const length = await read(file, buffer);
+  await write(response, buffer.subarray(0, length));
+  return length;
 }
 
 /** Sends the head if it was not sent; true when the kernel has taken all that was written so far. */
