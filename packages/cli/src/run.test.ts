@@ -114,7 +114,7 @@ const fill = {
   repository: "docker.io/library/alpine",
   bytes: 1_572_864,
   total: 3_145_728,
-  source: "upstream",
+  source: "upstream:docker.io",
   lane: "anonymous@default@n1",
   readers: 3,
   rate: 10_485_760,
@@ -126,7 +126,7 @@ test("fills show how far they are; a size that is not known yet is no number", a
   const { code, out } = await pullring("fills", "--admin", url);
   assert.equal(code, 0);
   const [, first = "", second = ""] = out.split("\n");
-  assert.match(first, /1\.5 MiB +3\.0 MiB, 50\.0 % +upstream anonymous@default@n1 +3 +10\.0 MiB\/s$/);
+  assert.match(first, /1\.5 MiB +3\.0 MiB, 50\.0 % +upstream:docker\.io anonymous@default@n1 +3 +10\.0 MiB\/s$/);
   assert.match(second, / \? +s3 /);
 });
 

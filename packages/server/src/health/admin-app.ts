@@ -2,20 +2,25 @@ import { STATUS_CODES } from "node:http";
 
 import { fastify, type FastifyInstance, type FastifyReply } from "fastify";
 
+import { AdminProblem } from "../admin/admin-problem.ts";
 import { serverLimits } from "../http/server-limits.ts";
 import type { Health } from "./health.ts";
 
 export interface AdminAppOptions {
   readonly health: Health;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  /** Adds what needs a token. */
+  readonly api?: (app: FastifyInstance) => void;
 }
 
 /** Nobody who asks here has reason to send more. */
 const headBytesMax = 16 * 1024;
 const bodyBytesMax = 64 * 1024;
+/** A repository's name and tag, every character as `%xx`. */
+const parameterCharsMax = 2 * 1024;
 
-/** The admin listener: health with its reasons, and metrics. Neither needs a token. */
-export function makeAdminApp({ health, metrics }: AdminAppOptions): FastifyInstance {
+/** The admin listener: health with its reasons, and metrics, which need no token, and the admin API. */
+export function makeAdminApp({ health, metrics, api }: AdminAppOptions): FastifyInstance {
   const app = fastify({
     http: {
       maxHeaderSize: headBytesMax,
@@ -24,6 +29,7 @@ export function makeAdminApp({ health, metrics }: AdminAppOptions): FastifyInsta
     },
     requestTimeout: serverLimits.requestTimeoutMs,
     bodyLimit: bodyBytesMax,
+    routerOptions: { maxParamLength: parameterCharsMax },
     return503OnClosing: false,
     forceCloseConnections: true,
     // What the router can't read is as little there as what it does not know.
@@ -38,15 +44,21 @@ export function makeAdminApp({ health, metrics }: AdminAppOptions): FastifyInsta
   }
   app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   app.setNotFoundHandler((_request, reply) => problem(reply, 404));
-  app.setErrorHandler(({ statusCode = 500 }: { statusCode?: number }, _request, reply) => problem(reply, statusCode));
+  app.setErrorHandler((error: { statusCode?: number }, _request, reply) =>
+    error instanceof AdminProblem
+      ? problem(reply, error.status, error.message)
+      : problem(reply, error.statusCode ?? 500),
+  );
+  api?.(app);
   return app;
 }
 
 /** RFC 9457. Bytes, because fastify would add a charset, which JSON has none. */
-function problem(reply: FastifyReply, status: number): FastifyReply {
+function problem(reply: FastifyReply, status: number, detail?: string): FastifyReply {
   const title = STATUS_CODES[status] ?? "Error";
+  if (status === 401) reply.header("www-authenticate", 'Bearer realm="pullring"');
   return reply
     .code(status)
     .header("content-type", "application/problem+json")
-    .send(Buffer.from(JSON.stringify({ title, status })));
+    .send(Buffer.from(JSON.stringify({ title, status, detail })));
 }

@@ -1,0 +1,67 @@
+import type { NodeId, PurgeOrder } from "@pullring/core";
+import type { Ring } from "@pullring/hash-ring";
+
+/** Who owns what, as this node sees its cluster now. Answers are at hand. */
+export interface RingView {
+  readonly self: NodeId;
+  /** Never empty: this node is in it, unless it drains and others are there. */
+  ring(): Ring;
+  /** All that are known, those that are not in the ring too; this node is one of them. */
+  nodes(): readonly RingNode[];
+}
+
+export interface RingNode {
+  readonly id: NodeId;
+  readonly ringName: string;
+  /** Where its peer listener is; empty for a node that is alone. */
+  readonly url: string;
+  readonly weight: number;
+  readonly state: "joining" | "active" | "leaving";
+  /** How long ago it was heard of; 0 for this node itself. */
+  readonly lastSeenMs: number;
+  /** Left out by this node for a while, because it refused or was silent. */
+  readonly benched: boolean;
+}
+
+export interface FillsView {
+  /** Those that this node runs. */
+  here(): readonly FillFacts[];
+  /** Those of another member. Rejects when it can't be asked. */
+  at(node: NodeId): Promise<readonly FillFacts[]>;
+}
+
+export interface FillFacts {
+  readonly digest: string;
+  /** `upstream/repository` that it is fetched under. */
+  readonly repository: string;
+  readonly bytes: number;
+  /** Of the whole blob; null = not known yet. */
+  readonly total: number | null;
+  /** Where the bytes come from now: `upstream:<name>`, `s3`, `peer:<node>`, or `none` while it waits. */
+  readonly source: string;
+  /** Null = not known yet. */
+  readonly lane: string | null;
+  readonly readers: number;
+  /** Bytes per second. */
+  readonly rate: number;
+}
+
+/** Removes bytes and records here, on every other node and in shared storage. */
+export interface Purger {
+  /** Rejects only when this node itself failed. */
+  purge(order: PurgeOrder): Promise<Purged>;
+}
+
+export interface Purged {
+  readonly reached: readonly NodeId[];
+  /** Members that did not answer. */
+  readonly missing: readonly NodeId[];
+  readonly shared: "purged" | "failed" | "none";
+}
+
+/** Both are idempotent, and reject with an AdminProblem where they make no sense. */
+export interface Drainer {
+  /** Resolves when the others know that this node is out of the ring; it goes on serving. */
+  drain(): Promise<void>;
+  undrain(): Promise<void>;
+}
