@@ -10,10 +10,10 @@ import { bytesOfBlob, type Rig, startRig } from "./rig.ts";
 
 const MB = 1_000_000;
 const MiB = 1024 * 1024;
-const blobBytes = 64 * MB;
+const blobBytes = 400 * MB;
 const clients = 100;
 /** What the crowd takes on two cores that nobody else uses, several times. */
-const crowdMsMax = 40_000;
+const crowdMsMax = 120_000;
 const memoryBytes = 16 * MiB;
 const growthBytesMax = 96 * MiB;
 const tagClients = 300;
@@ -54,49 +54,53 @@ const blobRequests = (repository: string) => ({
   bodies: rig.hub.ledger.count({ repository, kind: ["cdn_get", "cdn_range"] }),
 });
 
-test(`${clients} cold clients of one blob cost one GET; one that stops, one that crawls and one that leaves change nothing`, async () => {
-  const { hub, pullring } = rig;
-  // What threads, pools and compiled code take, they take once.
-  const warm = hub.content.addBlob({ repository: "acme/warm", size: 8 * MB });
-  await Promise.all(Array.from({ length: 8 }, () => pull(rig.blob("acme/warm", warm.digest))));
+test(
+  `${clients} cold clients of one blob cost one GET; one that stops, one that crawls and one that leaves change nothing`,
+  { timeout: crowdMsMax + 30_000 },
+  async () => {
+    const { hub, pullring } = rig;
+    // What threads, pools and compiled code take, they take once.
+    const warm = hub.content.addBlob({ repository: "acme/warm", size: 8 * MB });
+    await Promise.all(Array.from({ length: 8 }, () => pull(rig.blob("acme/warm", warm.digest))));
 
-  const repository = "acme/crowd";
-  const { digest } = hub.content.addBlob({ repository, size: blobBytes });
-  const expected = bytesOfBlob(hub, repository, digest);
-  const url = rig.blob(repository, digest);
-  const take = comparing(expected);
-  let isPatient = true;
-  const untilTenth = (chunk: Buffer, at: number): boolean => {
-    take(chunk, at);
-    return !isPatient || at + chunk.length < blobBytes / 10;
-  };
-  const before = pullring.rssBytes();
-  const startedAt = performance.now();
-  const done = new AbortController();
-  const stops = openRaw(url, { take: untilTenth });
-  const crawls = crawl(url, expected, done.signal);
-  const leaves = openRaw(url, { take: (chunk, at) => untilTenth(chunk, at) || leaves.leave() });
-  const others = Array.from({ length: clients - 3 }, () => openRaw(url, { take }));
-  const answers = await Promise.all(others.map(({ answer }) => answer));
-  const tookMs = performance.now() - startedAt;
-  done.abort();
+    const repository = "acme/crowd";
+    const { digest } = hub.content.addBlob({ repository, size: blobBytes });
+    const expected = bytesOfBlob(hub, repository, digest);
+    const url = rig.blob(repository, digest);
+    const take = comparing(expected);
+    let isPatient = true;
+    const untilTenth = (chunk: Buffer, at: number): boolean => {
+      take(chunk, at);
+      return !isPatient || at + chunk.length < blobBytes / 10;
+    };
+    const before = pullring.rssBytes();
+    const startedAt = performance.now();
+    const done = new AbortController();
+    const stops = openRaw(url, { take: untilTenth });
+    const crawls = crawl(url, expected, done.signal);
+    const leaves = openRaw(url, { take: (chunk, at) => untilTenth(chunk, at) || leaves.leave() });
+    const others = Array.from({ length: clients - 3 }, () => openRaw(url, { take }));
+    const answers = await Promise.all(others.map(({ answer }) => answer));
+    const tookMs = performance.now() - startedAt;
+    done.abort();
 
-  const ends = answers.map(({ status, end, bytes }) => `${status} ${end} ${bytes}`);
-  assert.deepEqual(new Set(ends), new Set([`200 whole ${blobBytes}`]));
-  assert.ok(tookMs < crowdMsMax, `${tookMs} ms`);
-  const growth = pullring.rssPeakBytes() - before;
-  assert.ok(growth <= memoryBytes + growthBytesMax, `grew by ${Math.round(growth / MiB)} MiB`);
+    const ends = answers.map(({ status, end, bytes }) => `${status} ${end} ${bytes}`);
+    assert.deepEqual(new Set(ends), new Set([`200 whole ${blobBytes}`]));
+    assert.ok(tookMs < crowdMsMax, `${tookMs} ms`);
+    const growth = pullring.rssPeakBytes() - before;
+    assert.ok(growth <= memoryBytes + growthBytesMax, `grew by ${Math.round(growth / MiB)} MiB`);
 
-  // The slow ones were left alone: one is far behind, one goes on to its end when it wants to.
-  assert.equal((await leaves.answer).end, "left");
-  const slow = await crawls.answer;
-  assert.ok(slow.end === "left" && slow.bytes > 0 && slow.bytes < blobBytes / 10, `${slow.end} at ${slow.bytes}`);
-  isPatient = false;
-  stops.resume();
-  const { end, bytes } = await stops.answer;
-  assert.deepEqual({ end, bytes }, { end: "whole", bytes: blobBytes });
-  assert.deepEqual(blobRequests(repository), { gets: 1, bodies: 1 });
-});
+    // The slow ones were left alone: one is far behind, one goes on to its end when it wants to.
+    assert.equal((await leaves.answer).end, "left");
+    const slow = await crawls.answer;
+    assert.ok(slow.end === "left" && slow.bytes > 0 && slow.bytes < blobBytes / 10, `${slow.end} at ${slow.bytes}`);
+    isPatient = false;
+    stops.resume();
+    const { end, bytes } = await stops.answer;
+    assert.deepEqual({ end, bytes }, { end: "whole", bytes: blobBytes });
+    assert.deepEqual(blobRequests(repository), { gets: 1, bodies: 1 });
+  },
+);
 
 test("a client that comes in the middle of a fill gets the blob from its first byte, and costs nothing", async () => {
   const { hub } = rig;
