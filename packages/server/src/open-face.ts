@@ -21,7 +21,7 @@ import { makeInFlight, type InFlight } from "./in-flight.ts";
 import { makeListener } from "./listener.ts";
 import type { Parts } from "./parts.ts";
 import { StartError } from "./start-error.ts";
-import { tellEnd } from "./tell.ts";
+import { tellEnd, tellUnreadable } from "./tell.ts";
 import { openServerTls } from "./tls/server-tls.ts";
 
 /** The registry face, not yet listening. */
@@ -57,6 +57,7 @@ export function openFace(parts: Parts, { cache, health }: { cache: Cache; health
       tellEnd(parts, exchange);
       inFlight.leave();
     },
+    onUnreadable: (unreadable) => tellUnreadable(parts, unreadable),
   });
   return { app, inFlight };
 }

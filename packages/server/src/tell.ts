@@ -1,6 +1,7 @@
 import type { CacheEvent } from "@pullring/core";
 
 import type { Exchange } from "./http/exchange.ts";
+import type { Unreadable } from "./http/unreadable.ts";
 import type { Parts } from "./parts.ts";
 
 /** Counts and logs what the cache did. */
@@ -53,5 +54,25 @@ export function tellEnd({ log, metrics, clock }: Pick<Parts, "log" | "metrics" |
     ttfbMs,
     requestId: exchange.id,
     error: exchange.error,
+  });
+}
+
+/** Counts and logs an answer to what was no request. */
+export function tellUnreadable({ log, metrics }: Pick<Parts, "log" | "metrics">, unreadable: Unreadable): void {
+  const { status, client, error } = unreadable;
+  const [route, tier, outcome] = ["other", "none", "invalid"] as const;
+  metrics.request({ route, tier, outcome, upstream: "none" }, { firstByteMs: 0, bytes: 0 });
+  log.requestLine({
+    client,
+    method: "",
+    route,
+    tier,
+    outcome,
+    status,
+    bytes: 0,
+    ms: 0,
+    ttfbMs: 0,
+    requestId: "",
+    error,
   });
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from "n
 import { fastify, type FastifyInstance } from "fastify";
 
 import type { Exchange } from "./exchange.ts";
+import { answerUnreadable, type Unreadable } from "./unreadable.ts";
 
 export interface AppOptions {
   /** The HTTP or HTTPS server that calls the listener; its limits are `serverLimits`. */
@@ -14,6 +15,8 @@ export interface AppOptions {
   readonly monotonic: () => number;
   /** Called once per request of the registry face, after its last byte or after its client has left. */
   readonly onEnd: (exchange: Exchange) => void;
+  /** Called once for what was answered but was no request. */
+  readonly onUnreadable: (unreadable: Unreadable) => void;
 }
 
 interface HealthWord {
@@ -28,6 +31,10 @@ interface HealthWord {
 export function makeApp(options: AppOptions): FastifyInstance {
   const app = fastify({
     serverFactory: (listener) => options.makeServer(listener),
+    clientErrorHandler(error, socket) {
+      const unreadable = answerUnreadable(error, socket);
+      if (unreadable) options.onUnreadable(unreadable);
+    },
     rewriteUrl: ({ url = "" }) => (health.has(url) ? url : "/"),
     return503OnClosing: false,
     forceCloseConnections: "idle",

@@ -32,7 +32,7 @@ export type Fallback = "direct" | "hold";
 /** Refused by the server itself, before the cache was asked. */
 export class Refusal extends Error {
   override readonly name = "Refusal";
-  readonly kind: "unauthorized" | "network" | "too_many_failures" | "method" | "path" | "head";
+  readonly kind: "unauthorized" | "network" | "too_many_failures" | "method" | "path";
   readonly retryAfterSec: number | undefined;
 
   constructor(kind: Refusal["kind"], message: string, retryAfterSec?: number) {
@@ -50,7 +50,6 @@ const refusals: Readonly<Record<Refusal["kind"], Row>> = {
   too_many_failures: [429, "TOOMANYREQUESTS", "throttled"],
   method: [405, "UNSUPPORTED", "invalid"],
   path: [404, "UNSUPPORTED", "invalid"],
-  head: [431, "UNSUPPORTED", "invalid"],
 };
 
 const grammar: Readonly<Partial<Record<OciErrorCode, Row>>> = {

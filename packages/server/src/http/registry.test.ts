@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createServer, request as httpRequest, type IncomingMessage } from "node:http";
-import type { AddressInfo } from "node:net";
+import { connect, type AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 
 import { PullringError } from "@pullring/core";
@@ -15,6 +15,7 @@ import { serveRegistry, type RegistryDeps } from "./registry.ts";
 import { Responder } from "./respond.ts";
 import { loadSendfile } from "./sendfile.ts";
 import { serverLimits } from "./server-limits.ts";
+import type { Unreadable } from "./unreadable.ts";
 
 const mediaType = "application/vnd.oci.image.manifest.v1+json";
 const digest = (digit: string): string => `sha256:${digit.repeat(64)}`;
@@ -24,6 +25,7 @@ const blob = upstream.put(repositoryA, blobBytes);
 const image = imageManifest(digest("c"), digest("1"));
 const manifest = upstream.put(repositoryA, image, { tag: "latest", mediaType });
 const ended: Exchange[] = [];
+const unreadable: Unreadable[] = [];
 const knobs = { fallback: "direct" as RegistryDeps["fallback"], login: false, network: true, mayPull: true };
 
 const names = {
@@ -58,6 +60,7 @@ const app = makeApp({
   requestId: makeRequestIds("test"),
   monotonic: () => performance.now(),
   onEnd: (exchange) => void ended.push(exchange),
+  onUnreadable: (each) => void unreadable.push(each),
 });
 
 let port = 0;
@@ -310,6 +313,36 @@ test("health words are answered here too, without reasons", async () => {
     const [head, get] = [await ask(path, { method: "HEAD" }), await ask(path)];
     assert.deepEqual([head.status, head.body.length], [get.status, 0]);
   }
+});
+
+/** What comes back for bytes of our own, until the connection ends. */
+async function sendRaw(bytes: string): Promise<string> {
+  const socket = connect((app.server.address() as AddressInfo).port, "127.0.0.1");
+  socket.end(bytes);
+  let text = "";
+  for await (const chunk of socket) text += String(chunk);
+  return text;
+}
+
+test("bytes that are no request get one answer in the registry's words, and are told of once", async () => {
+  unreadable.length = 0;
+  const long = `GET /v2/ HTTP/1.1\r\nhost: a\r\nx-long: ${"a".repeat(70 * 1024)}\r\n\r\n`;
+  for (const [bytes, status] of [
+    ["nonsense\r\n\r\n", 400],
+    [long, 431],
+  ] as const) {
+    const [head = "", body = ""] = (await sendRaw(bytes)).split("\r\n\r\n");
+    assert.match(head, new RegExp(`^HTTP/1.1 ${status} .*Content-Type: application/json`, "s"));
+    const { errors } = JSON.parse(body) as { errors: { code: string }[] };
+    assert.deepEqual(
+      errors.map(({ code }) => code),
+      ["UNSUPPORTED"],
+    );
+  }
+  assert.deepEqual(
+    unreadable.map(({ status }) => status),
+    [400, 431],
+  );
 });
 
 test("a head of 60 KiB is read, a longer one is 431", async () => {
