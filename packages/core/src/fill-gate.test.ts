@@ -40,3 +40,14 @@ test("waiting clients come in in order", async () => {
   await settle();
   assert.deepEqual(order, ["d", "e"]);
 });
+
+test("who is urgent leaves the queue at once, and counts like the others", async () => {
+  const gate = makeFillGate({ fillsMax: 1, fillsPerClientMax: 1, fillQueueMax: 2 });
+  const leave = await gate.enter("a");
+  const urgent = new AbortController();
+  const waiting = gate.enter("b", urgent.signal);
+  urgent.abort();
+  (await waiting)();
+  assert.deepEqual(gate.counts(), { running: 1, queued: 0 });
+  leave();
+});

@@ -57,8 +57,10 @@ export function makeFillSource({ upstream, shared, cluster }: FillSourceParts, s
             write(chunk) {
               at += chunk.length;
               const taken = sink.write(chunk);
-              received = Math.max(received, at);
-              search.progress(received);
+              if (at > received) {
+                received = at;
+                search.progress(received);
+              }
               return taken;
             },
           };

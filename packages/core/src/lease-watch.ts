@@ -9,6 +9,7 @@ export class LeaseWatch {
   readonly #clock: Clock;
   readonly #self: NodeId;
   #held: Held | undefined;
+  #bytes = 0;
   #movedAtMs = 0;
   #refusedAtMs: number | undefined;
   #isGone = false;
@@ -19,11 +20,14 @@ export class LeaseWatch {
     this.#self = self;
   }
 
-  /** The lease is held, by its holder's own word so far; `movedAtMs` is when its last byte came here. */
-  see(held: Held, movedAtMs: number): void {
+  /** The lease is held, by its holder's own word so far. Here are `received` bytes; `movedAtMs` tells when it brought the last of them. */
+  see(held: Held, { received, movedAtMs }: { received: number; movedAtMs: number | undefined }): void {
     const isAnother = held.token !== this.#held?.token;
-    if (isAnother || held.bytes > (this.#held?.bytes ?? 0)) this.#move(this.#clock.monotonic());
-    if (movedAtMs > this.#movedAtMs) this.#move(movedAtMs);
+    // What the holder has and holds back is no news.
+    const known = Math.max(isAnother ? 0 : this.#bytes, received + limits.tailBytes);
+    if (held.bytes > known || (isAnother && movedAtMs === undefined)) this.#move(this.#clock.monotonic());
+    else if (isAnother || (movedAtMs ?? 0) > this.#movedAtMs) this.#move(movedAtMs ?? 0);
+    this.#bytes = Math.max(known, held.bytes);
     // One fill per digest and process: a lease of this node's that is not this fill's is of one that has ended.
     if (isAnother) this.#isGone = held.holder === this.#self;
     this.#held = held;

@@ -51,7 +51,8 @@ export class Search {
   readonly #broken = new Set<NodeId>();
   #role: Role;
   #lease: Lease | undefined;
-  #movedAtMs = 0;
+  #asked: Place | undefined;
+  #moved: { readonly by: Place | undefined; readonly atMs: number } | undefined;
 
   constructor(parts: SearchParts, order: SearchOrder) {
     this.#parts = parts;
@@ -110,7 +111,7 @@ export class Search {
 
   /** So many bytes are here: those who wait for the lease see that it moves, and this search that its source does. */
   progress(bytes: number): void {
-    this.#movedAtMs = this.#parts.clock.monotonic();
+    this.#moved = { by: this.#asked, atMs: this.#parts.clock.monotonic() };
     this.#lease?.progress(bytes);
   }
 
@@ -181,7 +182,7 @@ export class Search {
       }
       const got = await this.#follow(answer, watch, wanted);
       if (got) return got;
-      this.#order.onAsk?.(undefined);
+      this.#ask(undefined);
       await cluster.leases.changed(digest, watch.nextPauseMs(), wanted.signal);
       wanted.signal.throwIfAborted();
     }
@@ -196,14 +197,25 @@ export class Search {
     const before = wanted.received();
     const place = { tier: "peer", node: held.holder, verb: "read" } as const;
     let failure: unknown;
-    watch.see(held, this.#movedAtMs);
+    watch.see(held, { received: before, movedAtMs: this.#movedBy(held.holder) });
     if (held.holder === this.#parts.cluster?.owners.self) return undefined;
     const got = await this.#tryTake(place, wanted, (error) => (failure = error));
-    watch.see(held, this.#movedAtMs);
+    watch.see(held, { received: wanted.received(), movedAtMs: this.#movedBy(held.holder) });
     // Silence is not a refusal: whoever is only slow is given the time that a holder has to move.
     const isRefusal = hasCode(failure, "unreachable", "cut") && failure.reason !== "timeout";
     if (isRefusal && wanted.received() === before) watch.refused();
     return got;
+  }
+
+  /** When the node brought the last byte that came, if it did. */
+  #movedBy(node: NodeId): number | undefined {
+    const by = this.#moved?.by;
+    return by?.tier === "peer" && by.node === node ? this.#moved?.atMs : undefined;
+  }
+
+  #ask(place: Place | undefined): void {
+    this.#asked = place;
+    this.#order.onAsk?.(place);
   }
 
   /** undefined: there is no more to be had there, or it can't be asked; what it brought stays. */
@@ -224,7 +236,7 @@ export class Search {
   }
 
   async #take<T>(place: Place, wanted: Wanted<T>): Promise<Got<T>> {
-    this.#order.onAsk?.(place);
+    this.#ask(place);
     try {
       return { value: await wanted.take(place, wanted.signal) };
     } catch (error) {

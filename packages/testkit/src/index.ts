@@ -13,5 +13,7 @@ export { type FaultProxy, type FaultProxyOptions, startFaultProxy, type Toxics }
 export { type VirtualClock, virtualClock } from "./virtual-clock.ts";
 export { memoryBlobStore, type MemoryBlobStore, memoryRecords } from "./memory-store.ts";
 export { accountLane, anonymousLane, type ScriptedUpstream, scriptedUpstream } from "./scripted-upstream.ts";
+export { type MemoryShared, memoryShared } from "./memory-shared.ts";
+export { readBytes, type TestCluster, testCluster, type TestClusterOptions, type TestNode } from "./test-cluster.ts";
 export { down, imageManifest, repositoryA, repositoryB, testCache } from "./test-cache.ts";
 export * from "./suites/index.ts";

@@ -19,6 +19,11 @@ export interface ScriptedUpstream {
   lanes: (repository: Repository) => Lane;
   /** Called before every answer; what it throws or rejects with is the answer. */
   before: (verb: Verb, repository: Repository, reference: string) => void | Promise<void>;
+  /** First byte asked for by each GET of a blob. */
+  readonly offsets: number[];
+  /** Called before every piece of a blob of `pieceBytes`; what it throws cuts the body there. */
+  pace: (sent: number, digest: Digest) => void | Promise<void>;
+  pieceBytes: number;
   /** What HEAD of a manifest leaves out. */
   headTells: { digest: boolean };
 }
@@ -53,6 +58,9 @@ export function scriptedUpstream(missing: (what: string) => Error): ScriptedUpst
     count: (verb) => scripted.requests.filter((request) => request.startsWith(`${verb} `)).length,
     lanes: () => anonymousLane,
     before: () => {},
+    offsets: [],
+    pace: () => {},
+    pieceBytes: Number.MAX_SAFE_INTEGER,
     headTells: { digest: true },
     put(repository, content, { tag, mediaType } = {}) {
       const bytes = Buffer.from(content);
@@ -77,10 +85,17 @@ export function scriptedUpstream(missing: (what: string) => Error): ScriptedUpst
         const { bytes } = await answer("blob_head", repository, digest);
         return { lane: scripted.lanes(repository), size: bytes.length };
       },
-      async get({ repository, digest, offset, end }, sink) {
+      async get({ repository, digest, offset, end, signal }, sink) {
+        scripted.offsets.push(offset);
         const { bytes } = await answer("blob_get", repository, digest);
+        signal?.throwIfAborted();
         sink.head({ lane: scripted.lanes(repository), offset, size: bytes.length, resumable: true });
-        await sink.write(bytes.subarray(offset, end));
+        const until = end ?? bytes.length;
+        for (let at = offset; at < until; at += scripted.pieceBytes) {
+          await scripted.pace(at, digest);
+          signal?.throwIfAborted();
+          await sink.write(bytes.subarray(at, Math.min(until, at + scripted.pieceBytes)));
+        }
       },
     },
     lists: {
