@@ -3,7 +3,7 @@
 # Run as root. Does nothing when everything is there; says something only when it fails.
 set -euo pipefail
 
-packages=(ceph-common ceph-mon ceph-osd docker-registry iproute2 nginx-light openssl podman radosgw skopeo)
+packages=(ceph-common ceph-mon ceph-osd docker-registry iproute2 nginx-light openssl podman radosgw redis-sentinel redis-server skopeo)
 
 missing=()
 for package in "${packages[@]}"; do
