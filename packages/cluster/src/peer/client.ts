@@ -1,0 +1,62 @@
+import { PullringError, type NodeId, type PeerBlobs, type PeerManifests, type PurgeOrder } from "@pullring/core";
+
+import { peerLimits } from "../limits.ts";
+import { makeAskBlobs } from "./ask-blobs.ts";
+import { makeAskManifests } from "./ask-manifests.ts";
+import type { CallNode } from "./call-node.ts";
+import { makeCaller, type CallerOptions } from "./caller.ts";
+import { collect } from "./collect.ts";
+import { parseHello, type PeerHello } from "./facts.ts";
+import { formatPurge } from "./wire.ts";
+
+export interface PeerClientOptions extends CallerOptions {
+  /** An origin; undefined = not a member. No other address is ever dialled. */
+  readonly urlOf: (node: NodeId) => string | undefined;
+}
+
+/** The sending end. */
+export interface PeerClient {
+  readonly blobs: PeerBlobs;
+  readonly manifests: PeerManifests;
+  /** Resolves when the peer has purged. */
+  purge(node: NodeId, order: PurgeOrder): Promise<void>;
+  /** Who answers at this origin; with `node`, only that one is believed. */
+  hello(url: string, node?: NodeId, signal?: AbortSignal): Promise<PeerHello>;
+  /** Ends every request that runs. */
+  close(): Promise<void>;
+}
+
+export function makePeerClient(options: PeerClientOptions): PeerClient {
+  const { clock, urlOf } = options;
+  const caller = makeCaller(options);
+  const call: CallNode = async (node, more) => {
+    const url = urlOf(node);
+    if (url === undefined) throw new PullringError("unreachable", `peer ${node}: not a member`);
+    return await caller.call({ ...more, node, url });
+  };
+
+  return {
+    blobs: makeAskBlobs(call, clock),
+    manifests: makeAskManifests(call, clock),
+    async purge(node, order) {
+      await call(node, {
+        verb: "purge",
+        method: "POST",
+        target: { kind: "purge" },
+        body: formatPurge(order, clock.now()),
+        headMs: peerLimits.ownerHeadMs,
+        onAnswer: () => () => {},
+      });
+    },
+    async hello(url, node, signal) {
+      const body = collect(peerLimits.jsonBytesMax);
+      const { onAnswer } = body;
+      const target = { kind: "hello" } as const;
+      await caller.call({ node, url, verb: "hello", target, headMs: peerLimits.helloMs, signal, onAnswer });
+      const hello = parseHello(body.text());
+      if (!hello) throw new PullringError("unreachable", `${new URL(url).host}: a greeting that can't be read`);
+      return hello;
+    },
+    close: () => caller.close(),
+  };
+}

@@ -1,0 +1,134 @@
+import type { PeerVerb, PurgeOrder, Repository } from "@pullring/core";
+import { parseDigest, parseName, parseReference, isDigestReference, type Digest, type Tag } from "@pullring/oci";
+
+/**
+ * The words of the peer wire, version 1. HTTP/1.1; every target has exactly one text.
+ *
+ * | request | answer |
+ * |---|---|
+ * | `GET /peer/v1/get/blobs/<digest>?upstream=…&repository=…` | the bytes; the receiver acts as the owner |
+ * | `GET /peer/v1/read/blobs/<digest>?…` | the bytes that the receiver has; `HEAD` = what it has |
+ * | `GET /peer/v1/get/manifests/<digest>?…`, `/read/…` | the same of a manifest, whole |
+ * | `GET /peer/v1/get/tags/<tag>?…` | what the tag points at, JSON |
+ * | `POST /peer/v1/purge` | nothing; the order is JSON |
+ * | `GET /peer/v1/hello` | who the receiver is, JSON |
+ *
+ * `Range: bytes=N-` asks for a blob from byte N on. What both ends say beside stands in one header of JSON each, and one for its MAC.
+ */
+export const wireVersion = 1;
+export const targetPrefix = "/peer/v1/";
+export const requestHeader = "pullring-peer-request";
+export const answerHeader = "pullring-peer-answer";
+export const macHeader = "pullring-peer-mac";
+
+export type PeerTarget =
+  | { readonly kind: "hello" }
+  | { readonly kind: "purge" }
+  | { readonly kind: "blob"; readonly verb: PeerVerb; readonly repository: Repository; readonly digest: Digest }
+  | { readonly kind: "manifest"; readonly verb: PeerVerb; readonly repository: Repository; readonly digest: Digest }
+  | { readonly kind: "tag"; readonly repository: Repository; readonly tag: Tag };
+
+export type PeerMethod = "GET" | "HEAD" | "POST";
+
+export function formatTarget(target: PeerTarget): string {
+  if (target.kind === "hello" || target.kind === "purge") return targetPrefix + target.kind;
+  const query = queryOf(target.repository);
+  if (target.kind === "tag") return `${targetPrefix}get/tags/${target.tag}${query}`;
+  return `${targetPrefix}${target.verb}/${target.kind}s/${target.digest}${query}`;
+}
+
+const queryOf = ({ upstream, name }: Repository): string =>
+  `?upstream=${encodeURIComponent(upstream)}&repository=${encodeURIComponent(name)}`;
+
+const grammar = /^\/peer\/v1\/(get|read)\/(blobs|manifests|tags)\/([^/?#]+)\?upstream=([^&#]+)&repository=([^&#]+)$/;
+/** A registry's canonical name: host, perhaps with a port. The table of upstreams decides whether there is one. */
+const upstreamGrammar = /^[A-Za-z0-9.:[\]_-]{1,255}$/;
+
+/** undefined: no verb of this version. */
+export function parseTarget(method: string | undefined, raw: string): PeerTarget | undefined {
+  if (method === "GET" && raw === `${targetPrefix}hello`) return { kind: "hello" };
+  if (method === "POST" && raw === `${targetPrefix}purge`) return { kind: "purge" };
+  const [, verb, collection, reference = "", upstream = "", name = ""] = grammar.exec(raw) ?? [];
+  if (verb !== "get" && verb !== "read") return undefined;
+  try {
+    const repository = parseRepository({ upstream: decodeURIComponent(upstream), name: decodeURIComponent(name) });
+    const target = targetOf(verb, collection, reference, repository);
+    const isMethod = method === "GET" || (method === "HEAD" && target.kind === "blob" && verb === "read");
+    return isMethod && formatTarget(target) === raw ? target : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function targetOf(
+  verb: PeerVerb,
+  collection: string | undefined,
+  reference: string,
+  repository: Repository,
+): PeerTarget {
+  if (collection !== "tags")
+    return { kind: collection === "blobs" ? "blob" : "manifest", verb, repository, digest: parseDigest(reference) };
+  const tag = parseTag(reference);
+  // Only the owner of a tag speaks for it.
+  if (verb !== "get") throw new Error("no such verb");
+  return { kind: "tag", repository, tag };
+}
+
+/** Throws on anything that is none. */
+function parseRepository({ upstream, name }: Record<keyof Repository, unknown>): Repository {
+  if (typeof upstream !== "string" || !upstreamGrammar.test(upstream)) throw new Error("not an upstream");
+  if (typeof name !== "string") throw new Error("not a name");
+  return { upstream, name: parseName(name) };
+}
+
+function parseTag(text: string): Tag {
+  const reference = parseReference(text);
+  if (isDigestReference(reference)) throw new Error("not a tag");
+  return reference;
+}
+
+const rangeGrammar = /^bytes=(0|[1-9]\d{0,15})-$/;
+
+/** First byte wanted; undefined = not a range of this wire. */
+export function parseOffset(range: string | undefined): number | undefined {
+  if (range === undefined) return 0;
+  const [, digits] = rangeGrammar.exec(range) ?? [];
+  const offset = Number(digits);
+  return digits !== undefined && Number.isSafeInteger(offset) ? offset : undefined;
+}
+
+/** Times cross as ages: the clocks of two nodes may be an hour apart. */
+export function formatPurge({ repository, tag, digest, atMs }: PurgeOrder, nowMs: number): string {
+  return JSON.stringify({ ...repository, tag, digest, agoMs: Math.round(nowMs - atMs) });
+}
+
+/** undefined = not an order. */
+export function parsePurge(text: string, nowMs: number): PurgeOrder | undefined {
+  try {
+    const order = JSON.parse(text) as Record<string, unknown> | null;
+    if (typeof order !== "object" || order === null) return undefined;
+    const { upstream, name, tag, digest, agoMs } = order;
+    const repository = upstream === undefined && name === undefined ? undefined : parseRepository({ upstream, name });
+    const isOrder = repository !== undefined || (digest !== undefined && tag === undefined);
+    if (!isOrder || !isAge(agoMs)) return undefined;
+    return {
+      ...(repository && { repository }),
+      ...(tag !== undefined && { tag: parseTag(textOf(tag)) }),
+      ...(digest !== undefined && { digest: parseDigest(textOf(digest)) }),
+      atMs: nowMs - agoMs,
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function textOf(value: unknown): string {
+  if (typeof value !== "string") throw new Error("not a text");
+  return value;
+}
+
+const ageMsMax = 100 * 365 * 86_400_000;
+
+/** Negative for what a clock that was set back has left in the future. */
+export const isAge = (value: unknown): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && Math.abs(value) <= ageMsMax;
