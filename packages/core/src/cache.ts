@@ -37,6 +37,8 @@ export interface CacheDeps {
   readonly shared?: SharedBlobs | undefined;
 }
 
+type FillCounts = ReturnType<FillGate["counts"]>;
+
 /** The cache of one node. What each part promises stands at its interface. */
 export interface Cache {
   readonly blobs: Blobs;
@@ -44,7 +46,8 @@ export interface Cache {
   readonly tags: Tags;
   readonly lists: Lists;
   readonly fills: Fills;
-  readonly gate: FillGate;
+  /** Fills that run and wait, for clients and for peers. */
+  readonly gate: Pick<FillGate, "counts">;
   /** What this node does for its peers. */
   readonly peers: PeerService;
   purge(order: PurgeOrder): Promise<void>;
@@ -104,8 +107,14 @@ export function makeCache(deps: CacheDeps): Cache {
   const lists = makeLists({ clock, records, source: deps.lists, policy, staleIfErrorMs, missing, observe });
   const purgeHere = (order: PurgeOrder): Promise<void> => purge({ store, fills, tags, tombstones }, order);
   const peers = servePeers({ blobs, manifests, tags, purge: purgeHere, observe });
-  return { blobs, manifests, tags, lists, fills, gate: gates.forward, peers, purge: purgeHere };
+  const counts = (): FillCounts => sum(gates.forward.counts(), gates.owner.counts());
+  return { blobs, manifests, tags, lists, fills, gate: { counts }, peers, purge: purgeHere };
 }
+
+const sum = (a: FillCounts, b: FillCounts): FillCounts => ({
+  running: a.running + b.running,
+  queued: a.queued + b.queued,
+});
 
 const peerGate = {
   fillsMax: limits.peerFillsMax,
