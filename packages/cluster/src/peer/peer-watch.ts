@@ -30,7 +30,10 @@ type Phase = "queue" | "head" | "body";
 export function makePeerWatch({ clock, headMs, isAlive, onLate }: PeerWatchOptions): PeerWatch {
   const ended = new AbortController();
   const patienceMs = { queue: peerLimits.queueMs, head: headMs, body: peerLimits.idleMs };
-  const quietMs = { queue: Infinity, head: peerLimits.quietHeadMs, body: peerLimits.quietBodyMs };
+  // An answer that is due within the time that the question takes needs none.
+  const isOwner = headMs > peerLimits.leafHeadMs;
+  const asked = { queue: Infinity, head: isOwner ? peerLimits.quietHeadMs : Infinity, body: peerLimits.quietBodyMs };
+  const quietMs = isAlive ? asked : { queue: Infinity, head: Infinity, body: Infinity };
   let phase: Phase = "queue";
   let sinceMs = clock.monotonic();
   let moves = 0;
@@ -50,15 +53,15 @@ export function makePeerWatch({ clock, headMs, isAlive, onLate }: PeerWatchOptio
       const leftMs = patienceMs[phase] - silentMs;
       if (leftMs <= 0) {
         // After a stall of our own the bytes may be here, unread.
-        if (suspected === seen) return give(fault(isAlive ? "late" : "silent"));
+        if (suspected === seen) return give(fault(quietMs[phase] === Infinity ? "silent" : "late"));
         suspected = seen;
         await clock.sleep(peerLimits.secondLookMs, ended.signal);
       } else if (isAlive && silentMs >= quietMs[phase]) {
         const lives = await isAlive();
         if (!lives && seen === moves && !isHeld) return give(fault("silent"));
-        await clock.sleep(Math.min(leftMs, peerLimits.watchTickMs), ended.signal);
+        await clock.sleep(Math.min(leftMs, peerLimits.helloPauseMs), ended.signal);
       } else {
-        const untilQuietMs = isAlive ? Math.max(1, quietMs[phase] - silentMs) : leftMs;
+        const untilQuietMs = Math.max(1, quietMs[phase] - silentMs);
         await clock.sleep(Math.min(leftMs, untilQuietMs, peerLimits.watchTickMs), ended.signal);
       }
     }

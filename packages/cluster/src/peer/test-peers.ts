@@ -107,6 +107,8 @@ export interface PeerOptions {
   readonly epoch?: string;
   /** What it believes to be its own address. */
   readonly url?: string;
+  /** Puts something in front of it, which is its address then. */
+  readonly via?: (port: number) => Promise<string>;
   readonly hostOf?: (node: NodeId) => string | undefined;
 }
 
@@ -125,7 +127,8 @@ export async function startPeer(t: TestContext, options: PeerOptions): Promise<T
   const listen = { host: "127.0.0.1", port: 0 };
   const listener = await openPeerListener({ listen, trust, handler: (...args) => handler?.(...args) });
   t.after(() => listener.close());
-  const url = `${trust.tls ? "https" : "http"}://127.0.0.1:${listener.port}`;
+  const own = `${trust.tls ? "https" : "http"}://127.0.0.1:${listener.port}`;
+  const url = (await options.via?.(listener.port)) ?? own;
   const peer: TestPeer = { port: listener.port, url, served: [], epochs: [], faults: [] };
   handler = makePeerHandler({
     service: options.service,
