@@ -1,5 +1,5 @@
 /**
- * The cache: what is read where, who may read it, and what it costs upstream. No I/O here; clock, disk and upstream are ports.
+ * The cache: what is read where, who may read it, and what it costs upstream. No I/O here; clock, disk, upstream and peers are ports.
  *
  * A request for a digest takes these steps, in this order (`blobs.ts` and `manifests.ts`, function `open` or `get`):
  *
@@ -7,7 +7,10 @@
  * 2. Local: memory, then disk; opened before anything is promised. Bytes an account brought need a link (`links.ts`).
  * 3. Known to be missing: upstream said so a moment ago.
  * 4. Flight: the fill of this digest that already runs (`fills.ts`); a new reader starts at byte 0.
- * 5. Upstream: a fill of its own (`fill.ts`): spool, hash, tail held back until the digest matches, publish.
+ * 5. A fill of its own (`fill.ts`): spool, hash, tail held back until the digest matches, publish.
+ *
+ * Where a fill or a manifest comes from is decided in one place (`search.ts`): the digest's owner, who holds it, shared storage, the
+ * lease and upstream; on a node by itself upstream alone. What peers ask of this node ends in `serve-peers.ts`.
  *
  * A tag is first a question about freshness (`tags.ts`), then a digest.
  */

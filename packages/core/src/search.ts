@@ -72,7 +72,7 @@ export class Search {
   async askOwners<T>(wanted: Wanted<T>): Promise<Got<T> | undefined> {
     for (const node of this.#ownersToAsk()) {
       const before = wanted.received();
-      this.#parts.hot.forwarded(this.#order.digest);
+      if (!this.#asked) this.#parts.hot.forwarded(this.#order.digest);
       try {
         const signal = AbortSignal.any([wanted.signal, this.#claimed.signal]);
         return await this.#take({ tier: "peer", node, verb: "get" }, { ...wanted, signal });
