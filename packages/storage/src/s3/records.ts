@@ -1,0 +1,121 @@
+import { makeRecent, type Clock, type RecordKey, type RecordStore } from "@pullring/core";
+
+import { recordPath } from "../record-path.ts";
+import type { Log } from "../log.ts";
+import type { Keys } from "./keys.ts";
+import { limits } from "./limits.ts";
+import type { Objects } from "./objects.ts";
+import { isKind } from "./s3-error.ts";
+import type { WriteQueue } from "./write-queue.ts";
+
+export interface S3RecordsOptions {
+  readonly keys: Keys;
+  readonly objects: Objects;
+  readonly queue: WriteQueue;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+interface Pending {
+  readonly key: RecordKey;
+  /** undefined: it is to go. */
+  readonly text: string | undefined;
+}
+
+interface Aging {
+  readonly checkedAt?: unknown;
+}
+
+/**
+ * Records as objects. Writes wait in a bounded queue and are read from there meanwhile: links go up once, tags and lists when they
+ * change and at most hourly else, and an older one never replaces a newer. A service that does not answer at once reads as absent.
+ */
+export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOptions): RecordStore {
+  const pending = new Map<string, Pending>();
+  const absent = makeRecent<true>(clock, { ttlMs: limits.absentMs, entriesMax: limits.absentRememberedMax });
+  /** What lies there, without its age. */
+  const written = makeRecent<string>(clock, { ttlMs: limits.tagRewriteMs, entriesMax: limits.writtenRememberedMax });
+
+  async function write(path: string, mine: Pending): Promise<void> {
+    try {
+      const { key, text } = mine;
+      if (text === undefined) return await objects.remove(path, patient);
+      if (key.kind === "link") return await objects.write(path, text, { ...patient, isNew: true }).catch(isThere);
+      const found = parsed(await objects.read(path, patient), key)?.value as Aging | undefined;
+      if (found && ageOf(found) > ageOf(parsed(text, key)?.value as Aging)) return;
+      await objects.write(path, text, patient);
+    } catch (error) {
+      written.delete(path);
+      throw error;
+    } finally {
+      if (pending.get(path) === mine) pending.delete(path);
+    }
+  }
+
+  function add(path: string, record: Pending): void {
+    pending.set(path, record);
+    // What the queue drops is read from the service again.
+    const oldest = pending.size > limits.recordsQueuedMax ? pending.keys().next() : undefined;
+    if (oldest && !oldest.done) {
+      pending.delete(oldest.value);
+      written.delete(oldest.value);
+    }
+    queue.add(path, () => write(path, record));
+  }
+
+  return {
+    async get(key) {
+      const path = keys.record(key);
+      const waiting = pending.get(path);
+      if (waiting) return parsed(waiting.text, key)?.value;
+      if (absent.get(path)) return undefined;
+      try {
+        const found = await objects.read(path, { withinMs: limits.recordReadMs });
+        // Written while this read was under way.
+        const newer = pending.get(path);
+        if (newer) return parsed(newer.text, key)?.value;
+        if (!found) absent.set(path, true);
+        return parsed(found, key)?.value;
+      } catch (error) {
+        if (!isKind(error, "closed", "abandoned")) log.warn({ err: error, path }, "a record in S3 can't be read");
+        return undefined;
+      }
+    },
+    put(key, value) {
+      const path = keys.record(key);
+      const facts = key.kind === "link" ? "" : JSON.stringify({ ...asObject(value), checkedAt: undefined });
+      if (written.get(path) === facts) return Promise.resolve();
+      written.set(path, facts);
+      absent.delete(path);
+      add(path, { key, text: JSON.stringify({ key, value }) });
+      return Promise.resolve();
+    },
+    remove(key) {
+      const path = keys.record(key);
+      written.delete(path);
+      add(path, { key, text: undefined });
+      return Promise.resolve();
+    },
+  };
+}
+
+const patient = { withinMs: limits.answerMs, attemptsMax: limits.writeAttemptsMax, isPatient: true } as const;
+
+const asObject = (value: unknown): object => (typeof value === "object" && value !== null ? value : { value });
+const ageOf = ({ checkedAt }: Aging): number => (typeof checkedAt === "number" ? checkedAt : -Infinity);
+
+function isThere(error: unknown): void {
+  if (!isKind(error, "exists")) throw error;
+}
+
+/** The record, when the text holds this key's; undefined for what is torn or another's. */
+function parsed(text: string | Buffer | undefined, key: RecordKey): { readonly value: unknown } | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const record = JSON.parse(String(text)) as { key?: RecordKey; value?: unknown } | null;
+    if (!record?.key || recordPath(record.key) !== recordPath(key)) return undefined;
+    return { value: record.value };
+  } catch {
+    return undefined;
+  }
+}
