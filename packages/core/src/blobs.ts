@@ -7,7 +7,15 @@ import type { Fills } from "./fills.ts";
 import { limits } from "./limits.ts";
 import type { Links } from "./links.ts";
 import type { Place } from "./places.ts";
-import { repositoryKey, type Access, type BlobSource, type BlobStore, type Body, type Repository } from "./ports.ts";
+import {
+  repositoryKey,
+  type Access,
+  type BlobSource,
+  type BlobStore,
+  type Body,
+  type Clock,
+  type Repository,
+} from "./ports.ts";
 import type { Recent } from "./recent.ts";
 import type { Role } from "./search.ts";
 
@@ -31,6 +39,7 @@ export interface BlobOrder {
 }
 
 export interface BlobsOptions {
+  readonly clock: Clock;
   readonly store: BlobStore;
   readonly fills: Fills;
   readonly links: Links;
@@ -85,7 +94,7 @@ export class Blobs {
     const local = await this.#openLocal(order);
     if (local) return local;
     const fill = fills.running(digest);
-    const body = fill && (await this.#join(fill, order, true).catch(nothingYet));
+    const body = fill && (await this.#joinSoon(fill, order));
     const holding = fills.holding(digest);
     if (!holding || (holding.state === "partial" && holding.bytes <= offset)) {
       body?.close();
@@ -158,6 +167,23 @@ export class Blobs {
       body.close();
       throw error;
     }
+  }
+
+  /** A reader for a leaf, or undefined where nothing can be promised within a second: a peer that waits for longer takes us for hung. */
+  async #joinSoon(fill: Fill, order: BlobOrder): Promise<Body | undefined> {
+    const joined = new AbortController();
+    const joining = this.#join(fill, order, true).catch(nothingYet);
+    const late = this.#options.clock.sleep(limits.leafOpenMs, joined.signal).then(
+      () => true,
+      () => false,
+    );
+    const isLate = await Promise.race([late, joining.then(() => false)]).finally(() => joined.abort());
+    if (!isLate) return joining;
+    joining.then(
+      (body) => body?.close(),
+      () => {},
+    );
+    throw nothingHere();
   }
 
   /** Whoever answered under this repository has checked the right to it: that is kept as a link, for when nobody can be asked. */

@@ -103,7 +103,7 @@ export function makeCache(deps: CacheDeps): Cache {
     missing,
     observe,
   });
-  const blobs = new Blobs({ store, fills, links, source: deps.blobs, missing, cluster, shared });
+  const blobs = new Blobs({ clock, store, fills, links, source: deps.blobs, missing, cluster, shared });
   const lists = makeLists({ clock, records, source: deps.lists, policy, staleIfErrorMs, missing, observe });
   const purgeHere = (order: PurgeOrder): Promise<void> => purge({ store, fills, tags, tombstones }, order);
   const peers = servePeers({ blobs, manifests, tags, purge: purgeHere, observe });

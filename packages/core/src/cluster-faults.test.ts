@@ -164,6 +164,31 @@ test("a leaf never waits for a peer: it is told of nothing, or cut where the pee
   await until(next.cache.fills.settled());
 });
 
+test("a leaf is told of nothing within a second while upstream has not answered, and follows from the head on", async () => {
+  const cluster = withHalfBlob();
+  const { digest, owner, third, until, clock, upstream } = cluster;
+  const answered = Promise.withResolvers<void>();
+  upstream.before = () => answered.promise;
+  const opening = owner.cache.blobs.open({ repository: repositoryA, digest, client: "c" });
+  await clock.advance(100);
+  const order = { verb: "read", repository: repositoryA, digest, from: third.id, offset: 0 } as const;
+  const askedMs = clock.monotonic();
+  await until(assert.rejects(owner.cache.peers.openBlob(order), { code: "missing" }));
+  assert.ok(clock.monotonic() - askedMs <= limits.leafOpenMs + 10);
+  const leaf = owner.cache.peers.openBlob(order);
+  answered.resolve();
+  cluster.goOn();
+  assert.ok((await until(readBytes((await until(leaf)).body))).equals(content));
+  (await until(opening)).body.close();
+  assert.deepEqual(
+    owner.cache.fills
+      .list()
+      .map(({ readers }) => readers)
+      .filter(Boolean),
+    [],
+  );
+});
+
 test("a leaf of a peer-fed fill brings what is there and is then cut", async () => {
   const cluster = withHalfBlob();
   const { digest, next, third, until, clock } = cluster;

@@ -64,6 +64,8 @@ export const limits = {
   /** Fills for peers at once: apart from the clients' fills, which may be waiting for just these. */
   peerFillsMax: 256,
   peerFillsPerNodeMax: 64,
+  /** How long a leaf may wait for the head of a fill, or for a small body as a whole: clearly less than its peer waits for an answer. */
+  leafOpenMs: 1_000,
   /** When the owner of a tag looks whether the digest that it told a peer is held by now. */
   tagHeldCheckMs: 5_000,
   tombstoneMs: 7 * 86_400_000,
