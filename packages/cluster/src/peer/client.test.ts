@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { connect } from "node:net";
 import { test } from "node:test";
 
 import { bytesBody, PullringError, type ErrorCode, type PeerBlobOrder, type PurgeOrder } from "@pullring/core";
 import { eventually } from "@pullring/testkit";
 
+import { formatFacts } from "./facts.ts";
 import {
   brokenBody,
   clientFor,
@@ -19,6 +21,7 @@ import {
   startPeer,
   taking,
 } from "./test-peers.ts";
+import { formatTarget, requestHeader } from "./wire.ts";
 
 const trust = { secrets: () => ["a secret of this cluster"] };
 const bytes = someBytes(3_000_000);
@@ -86,6 +89,22 @@ for (const length of [2_000_000, 40_000]) {
     assert.deepEqual(client.reports, ["n2 ok"]);
   });
 }
+
+test("a body that breaks ends its connection, kept or not, and never looks whole", { timeout: 10_000 }, async (t) => {
+  const body = brokenBody(bytes, 1000);
+  const openBlob = () => Promise.resolve({ body, access: "public" as const });
+  const peer = await startPeer(t, { service: service({ openBlob }) });
+  const { host } = new URL(peer.url);
+  const facts = { from: "n1", to: "n2", host, epoch: "", boot: "", timeMs: 0, nonce: "n".repeat(16) };
+  const target = formatTarget({ kind: "blob", verb: "get", repository, digest });
+  const socket = connect(peer.port, "127.0.0.1");
+  socket.write(`GET ${target} HTTP/1.1\r\nhost: x\r\n${requestHeader}: ${formatFacts(facts)}\r\n\r\n`);
+  let answer = "";
+  for await (const chunk of socket.setEncoding("latin1")) answer += chunk;
+  const [head = "", ...rest] = answer.split("\r\n\r\n");
+  assert.match(head, new RegExp(`^content-length: ${bytes.length}$`, "m"));
+  assert.equal(rest.join("\r\n\r\n").length, 1000);
+});
 
 const codes: readonly ErrorCode[] = [
   "missing",

@@ -254,11 +254,14 @@ test("who names his own address for a member's does not come between the two", a
 });
 
 test("a request for one node is not served by another", async (t) => {
-  const { service, count } = open();
-  const peer = await startPeer(t, { service, trust, id: "n7" });
-  const client = clientFor(t, { trust, urls: { n2: peer.url } });
-  await assert.rejects(client.manifests.get("n2", repository, digest), failsAs("unreachable"));
-  assert.equal(count(), 0);
+  for (const both of [trust, {}]) {
+    const { service, count } = open();
+    const peer = await startPeer(t, { service, trust: both, id: "n7" });
+    const client = clientFor(t, { trust: both, urls: { n2: peer.url } });
+    await assert.rejects(client.manifests.get("n2", repository, digest), failsAs("unreachable"));
+    await assert.rejects(client.purge("n2", { repository, atMs: realClock.now() }), failsAs("unreachable"));
+    assert.equal(count(), 0);
+  }
 });
 
 test("after a restart a peer is believed at once, and what was recorded before is still refused", async (t) => {
