@@ -6,15 +6,20 @@ export const peerLimits = {
   /** From the request to the head: of a leaf, which has what it has, and of an owner, which may have to wait for upstream. */
   leafHeadMs: 2_000,
   ownerHeadMs: 30_000,
-  /** A peer that is silent for so long, before the head and after it, is asked whether it lives, and has so long to say so. */
+  /**
+   * A peer that is silent for so long, before the head and after it, is asked whether it lives, has so long to say so, and is asked
+   * again after a pause.
+   */
   quietHeadMs: 500,
   quietBodyMs: 2_000,
   helloMs: 2_000,
+  helloPauseMs: 1_000,
   /** A body without a byte: longer than an owner waits for upstream's next byte (10 s) before it asks again. */
   idleMs: 12_000,
   /** A deadline that has passed is looked at once more after this: answers may wait unread behind a stall of our own. */
   secondLookMs: 10,
-  watchTickMs: 1_000,
+  /** How often an exchange under way is looked at, at least: what moves does not wake its watch. */
+  watchTickMs: 250,
   /** Those who hold a digest say so within this, or are left out. */
   holdersMs: 100,
   holdersMax: 32,
@@ -38,4 +43,76 @@ export const peerLimits = {
   /** Longer than `keepAliveMs`: the side that closes first should be the one that asks. */
   serverKeepAliveMs: 65_000,
   connectionsCheckMs: 2_000,
+} as const;
+
+/** Bounds of membership, by the time that nodes have to see a change: 3 s for who comes or goes, 12 s for who crashed. */
+export const membershipLimits = {
+  /** At most; jitter makes it shorter. */
+  beatMs: 2_000,
+  expiryMs: 10_000,
+  /** Readings further apart than this (a stall of this process, say) are no unbroken row. */
+  readingGapMs: 6_000,
+  /** What did not beat for so long is cleared away; until then it shows how long ago it did. */
+  retentionMs: 60_000,
+  /** Nobody beat for so long: Redis forgets the whole set. */
+  forgetMs: 7 * 24 * 3_600_000,
+  dampingMs: 10_000,
+  membersMax: 256,
+  rowsReadMax: 320,
+  /** A start waits so long for Redis before it takes the ring from disk. */
+  startPatienceMs: 1_000,
+  startRetryMs: 100,
+  /** Whether the process before this one still answers. */
+  answersMs: 2_500,
+  /** After a hint, so that not all read in the same moment, and a flood of hints is one reading. */
+  hintDelayMaxMs: 200,
+  wipeToldMs: 60_000,
+  warningsMax: 64,
+
+  benchMs: 5_000,
+  refusalsToBench: 2,
+  /** Longer than it takes to find a silent peer out. */
+  trialMs: 2_500,
+  epochsWindowMs: 60_000,
+  epochsMax: 64,
+} as const;
+
+/** Bounds of Redis, so that one that is gone, hung or slow costs a miss little and a hit nothing. */
+export const redisLimits = {
+  /** A script, with everything that has to be waited for. */
+  commandMs: 250,
+  connectMs: 500,
+  /** From the first SYN, by way of Sentinels that may hang, to the answer that shows that Redis can be used. */
+  attemptMs: 2_000,
+  /** A connection that owes an answer and is silent for so long is dead. */
+  silentSocketMs: 500,
+  disconnectMs: 100,
+  retryMinMs: 50,
+  retryMaxMs: 500,
+  /** A connection that stood for so long is replaced at once when it ends. */
+  steadyMs: 1_000,
+  breakerFailures: 3,
+  breakerWindowMs: 1_000,
+  probeMs: 1_000,
+  /** Over idle connections, which else nobody would find dead. */
+  pingMs: 2_000,
+  /** How long a refusal shows in `state()`. */
+  refusalShownMs: 5_000,
+  redirectionsMax: 4,
+  redirectionDelayMs: 50,
+  slotsRefreshMs: 2_000,
+} as const;
+
+export const leaseLimits = {
+  ttlMs: 15_000,
+  renewMs: 5_000,
+  /** Part of `renewMs` by which a renewal comes earlier or later. */
+  renewJitter: 0.1,
+  renewRetryMs: 1_000,
+  /** The count of attempts is for logs only; nothing needs it to last. */
+  fenceTtlMs: 24 * 3_600_000,
+  /** Leases that may be ours without anybody's use for them, after answers that were lost. */
+  strayMax: 1_024,
+  strayRoundMs: 1_000,
+  straysPerRound: 32,
 } as const;
