@@ -79,7 +79,9 @@ export interface Usage {
   readonly bytes: number;
 }
 
-export interface Expired extends Usage {
+export interface Expired {
+  /** What is left. */
+  readonly usage: Usage;
   readonly removed: number;
 }
 
@@ -127,7 +129,8 @@ export async function expire(options: SweepOptions): Promise<Expired> {
   }
   await removeBatch();
   await removeOldLists(options);
-  return total;
+  const { removed, ...usage } = total;
+  return { usage, removed };
 }
 
 /** Clients choose the pages that lists are made of, so lists that are not checked any more go; they cost one request to have again. */

@@ -67,9 +67,9 @@ export class Sweeps {
   async #expire(): Promise<void> {
     const { exclusively, log } = this.#options;
     await exclusively("s3-expire", async () => {
-      const { removed, objects, bytes } = await expire(this.#options);
-      this.#usage = { objects, bytes };
-      log.info({ removed, objects, bytes }, "the blobs in S3 were counted");
+      const { removed, usage } = await expire(this.#options);
+      this.#usage = usage;
+      log.info({ removed, ...usage }, "the blobs in S3 were counted");
     });
   }
 }

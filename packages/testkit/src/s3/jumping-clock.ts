@@ -6,16 +6,19 @@ export interface JumpingClock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** Moves time on at once; who sleeps wakes if his time has come. */
   jump(ms: number): void;
+  /** Moves wall time on, and nobody wakes: for what is a matter of dates. */
+  shift(ms: number): void;
 }
 
 /** The real clock, which a test can move on: for what waits for sockets as well as for time. */
 export function jumpingClock(): JumpingClock {
   let jumpedMs = 0;
+  let shiftedMs = 0;
   let jumped = new AbortController();
   const monotonic = (): number => performance.now() + jumpedMs;
 
   return {
-    now: () => Date.now() + jumpedMs,
+    now: () => Date.now() + jumpedMs + shiftedMs,
     monotonic,
     async sleep(ms, signal) {
       signal?.throwIfAborted();
@@ -27,6 +30,7 @@ export function jumpingClock(): JumpingClock {
         signal?.throwIfAborted();
       }
     },
+    shift: (ms) => void (shiftedMs += ms),
     jump(ms) {
       jumpedMs += ms;
       jumped.abort();
