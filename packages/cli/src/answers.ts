@@ -53,4 +53,5 @@ export interface PurgeAnswer {
 export interface DrainAnswer {
   readonly node: string;
   readonly draining: boolean;
+  readonly told: boolean;
 }

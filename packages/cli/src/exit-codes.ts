@@ -9,7 +9,7 @@ export const exitCodes = {
   unreachable: 3,
   /** The token is missing or wrong, or the node takes no changes. */
   refused: 4,
-  /** Done, but some nodes could not be reached. */
+  /** Done, but not everybody that it concerns could be reached: nodes, S3, Redis. */
   incomplete: 5,
 } as const;
 

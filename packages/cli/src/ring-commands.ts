@@ -76,12 +76,10 @@ const drain: Command = {
   async run({ client, values, words }) {
     none(words);
     const answer = await client.call(values["undo"] === true ? "DELETE" : "POST", "/nodes/self/drain");
-    const { node, draining } = answer as unknown as DrainAnswer;
-    return {
-      answer,
-      text: `${node} ${draining ? "leaves the ring and keeps serving" : "is back in the ring"}\n`,
-      code: ok,
-    };
+    const { node, draining, told } = answer as unknown as DrainAnswer;
+    const text = `${node} ${draining ? "leaves the ring and keeps serving" : "is back in the ring"}\n`;
+    if (told) return { answer, text, code: ok };
+    return { answer, text, note: "the others can't be told yet", code: exitCodes.incomplete };
   },
 };
 

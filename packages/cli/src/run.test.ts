@@ -82,7 +82,7 @@ test("--json is the node's answer as it is, for every verb", async (t) => {
     [["preview", "--add", "n3"], { moved: 0.25, nodes: [] }],
     [["fills"], { fills: [], missing: [] }],
     [["purge", "alpine:3"], { purged: "k", at: "2026-01-01T00:00:00Z", nodes: [], s3: "none", missing: [] }],
-    [["drain"], { node: "n1", draining: true }],
+    [["drain"], { node: "n1", draining: true, told: true }],
   ] as const) {
     const { url } = await startNode(t, { body });
     const { code, out } = await pullring(...words, "--json", "--admin", url);
@@ -141,6 +141,12 @@ test("nodes that were not reached are named, and the exit code says that somethi
   const purging = await startNode(t, { body: purged });
   const { code, out, err } = await pullring("purge", "k", "--admin", purging.url);
   assert.deepEqual([code, out, err], [5, "purged k on n1; S3: purged\n", "not reached: n2\n"]);
+  const draining = await startNode(t, { body: { node: "n1", draining: true, told: false } });
+  assert.deepEqual(await pullring("drain", "--admin", draining.url), {
+    code: 5,
+    out: "n1 leaves the ring and keeps serving\n",
+    err: "the others can't be told yet\n",
+  });
   const failing = await startNode(t, { body: { ...purged, s3: "failed", missing: [] } });
   assert.equal((await pullring("purge", "k", "--admin", failing.url)).code, 5);
 });
@@ -169,7 +175,7 @@ test("the token comes from a file and goes as a bearer, without the file's line 
   t.after(() => rmSync(dir, { recursive: true }));
   const file = join(dir, "token");
   writeFileSync(file, "s3cret\n");
-  const { url, seen } = await startNode(t, { body: { node: "n1", draining: true } });
+  const { url, seen } = await startNode(t, { body: { node: "n1", draining: true, told: true } });
   const { out } = await pullring("drain", "--token-file", file, "--admin", url);
   assert.equal(out, "n1 leaves the ring and keeps serving\n");
   assert.deepEqual([seen[0]?.method, seen[0]?.authorization], ["POST", "Bearer s3cret"]);

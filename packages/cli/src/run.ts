@@ -38,7 +38,7 @@ Exit codes:
   2  called or configured wrongly, or what was asked for makes no sense
   3  the node can't be reached
   4  refused: the token is missing or wrong, or the node takes no changes
-  5  done, but some nodes or S3 could not be reached
+  5  done, but not everybody that it concerns could be reached
 `;
 
 /** Runs one command line. Never rejects for what somebody did wrong. */

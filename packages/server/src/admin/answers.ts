@@ -58,7 +58,11 @@ export const previewAnswer = z.strictObject({
   nodes: z.array(z.strictObject({ id: nodeId, before: share, after: share })),
 });
 
-export const drainAnswer = z.strictObject({ node: nodeId, draining: z.boolean() });
+export const drainAnswer = z.strictObject({
+  node: nodeId,
+  draining: z.boolean(),
+  told: z.boolean().meta({ description: "Whether the others can know; if not, they will with Redis' return" }),
+});
 
 export const fillsAnswer = z.strictObject({
   fills: z.array(

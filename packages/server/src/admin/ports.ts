@@ -59,9 +59,12 @@ export interface Purged {
   readonly shared: "purged" | "failed" | "none";
 }
 
-/** Both are idempotent, and reject with an AdminProblem where they make no sense. */
+/**
+ * Both are idempotent, hold for this node in any case, and resolve to whether the others can know. They reject with an AdminProblem
+ * where they make no sense.
+ */
 export interface Drainer {
-  /** Resolves when the others know that this node is out of the ring; it goes on serving. */
-  drain(): Promise<void>;
-  undrain(): Promise<void>;
+  /** Out of the ring; this node goes on serving. */
+  drain(): Promise<boolean>;
+  undrain(): Promise<boolean>;
 }

@@ -66,8 +66,8 @@ export function ringCalls({ ring: view, names, drainer }: AdminFacts): readonly 
         changes: true,
         answer: drainAnswer,
         async run(): Promise<z.output<typeof drainAnswer>> {
-          await (draining ? drainer.drain() : drainer.undrain());
-          return { node: view.self, draining };
+          const told = await (draining ? drainer.drain() : drainer.undrain());
+          return { node: view.self, draining, told };
         },
       };
     }),

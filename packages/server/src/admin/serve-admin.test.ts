@@ -91,8 +91,8 @@ async function open(t: TestContext, options: Partial<AdminApiOptions> = {}): Pro
       },
     },
     drainer: {
-      drain: () => Promise.resolve(void drains.push("drain")),
-      undrain: () => Promise.resolve(void drains.push("undrain")),
+      drain: () => Promise.resolve(drains.push("drain") > 0),
+      undrain: () => Promise.resolve(drains.push("undrain") === 0),
     },
     clock: { now: () => nowMs },
     log: {
@@ -202,9 +202,9 @@ for (const [what, payload] of [
 test("a node drains and comes back by the same call", async (t) => {
   const { ask, drains } = await open(t);
   const drained = await ask("POST", "/admin/v1/nodes/self/drain", { headers: bearer });
-  assert.deepEqual(bodyOf(drained, answers.drainAnswer), { node: "n1", draining: true });
+  assert.deepEqual(bodyOf(drained, answers.drainAnswer), { node: "n1", draining: true, told: true });
   const back = await ask("DELETE", "/admin/v1/nodes/self/drain", { headers: bearer });
-  assert.deepEqual(bodyOf(back, answers.drainAnswer), { node: "n1", draining: false });
+  assert.deepEqual(bodyOf(back, answers.drainAnswer), { node: "n1", draining: false, told: false });
   assert.deepEqual(drains, ["drain", "undrain"]);
 });
 
