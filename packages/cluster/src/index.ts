@@ -1,4 +1,8 @@
 export { makeRedisLeases, type LeaseOutcome, type RedisLeasesOptions } from "./lease/redis-leases.ts";
+export type { BeatStore } from "./membership/beat-store.ts";
+export type { Membership, MembershipOptions } from "./membership/membership.ts";
+export { openMembership } from "./membership/open-membership.ts";
+export { redisBeats } from "./membership/redis-beats.ts";
 export { makePeerClient, type PeerClient, type PeerClientOptions } from "./peer/client.ts";
 export type { PeerAsked } from "./peer/caller.ts";
 export type { PeerHello } from "./peer/facts.ts";
