@@ -1,4 +1,4 @@
-import type { Leases, NodeId } from "@pullring/core";
+import type { LeaseAnswer, Leases, NodeId } from "@pullring/core";
 import type { Digest } from "@pullring/oci";
 
 import type { VirtualClock } from "./virtual-clock.ts";
@@ -7,6 +7,8 @@ interface Row {
   readonly holder: NodeId;
   readonly token: string;
   bytes: number;
+  /** What its holder was answered, and is answered again. */
+  readonly answer: LeaseAnswer;
 }
 
 /** The leases of several nodes in one table. */
@@ -41,11 +43,12 @@ export function leaseTable(clock: VirtualClock, isAlive: (node: NodeId) => boole
       acquire(digest, breaking) {
         if (table.isDown || !isAlive(node)) return Promise.resolve({ state: "unavailable" });
         const held = rows.get(digest);
-        if (held && held.token !== breaking) return Promise.resolve({ state: "held", ...held });
+        if (held?.holder === node) return Promise.resolve(held.answer);
+        if (held && held.token !== breaking) {
+          const { holder, token, bytes } = held;
+          return Promise.resolve({ state: "held", holder, token, bytes });
+        }
         const attempt = (attempts.get(digest) ?? 0) + 1;
-        const row: Row = { holder: node, token: String((tokens += 1)), bytes: 0 };
-        attempts.set(digest, attempt);
-        rows.set(digest, row);
         const isHeld = (): boolean => rows.get(digest) === row;
         const lease = {
           progress: (bytes: number) => void (row.bytes = isAlive(node) ? bytes : row.bytes),
@@ -57,9 +60,14 @@ export function leaseTable(clock: VirtualClock, isAlive: (node: NodeId) => boole
             return !isHeld();
           },
         };
-        return Promise.resolve({ state: "acquired", lease, attempt });
+        const answer: LeaseAnswer = { state: "acquired", lease, attempt };
+        const row: Row = { holder: node, token: String((tokens += 1)), bytes: 0, answer };
+        attempts.set(digest, attempt);
+        rows.set(digest, row);
+        return Promise.resolve(answer);
       },
       async changed(digest, withinMs, signal) {
+        if (signal?.aborted) return;
         const woken = Promise.withResolvers<void>();
         const ended = new AbortController();
         const all = waiting.get(digest) ?? new Set();

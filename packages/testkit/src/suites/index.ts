@@ -1,4 +1,5 @@
 export { blobStoreSuite, type BlobStoreSuiteOptions, keep } from "./blob-store-suite.ts";
+export { leaseSuite, type LeaseRig, type LeaseSuiteOptions } from "./lease-suite.ts";
 export { memoryStoreSuite, type MemoryStoreSuiteOptions } from "./memory-store-suite.ts";
 export { bytesOf, readBody } from "./read-body.ts";
 export { recordStoreSuite, type RecordStoreSuiteOptions, trickyKeys } from "./record-store-suite.ts";

@@ -1,5 +1,8 @@
+import { leaseTable } from "../lease-table.ts";
 import { memoryBlobStore, memoryRecords } from "../memory-store.ts";
+import { virtualClock } from "../virtual-clock.ts";
 import { blobStoreSuite } from "./blob-store-suite.ts";
+import { leaseSuite } from "./lease-suite.ts";
 import { recordStoreSuite } from "./record-store-suite.ts";
 import { spoolSuite } from "./spool-suite.ts";
 
@@ -11,3 +14,13 @@ spoolSuite({
   open: () => Promise.resolve({ spool: (digest, onGrow) => memoryBlobStore().spool(digest, { onGrow }), close }),
 });
 recordStoreSuite({ name: "memory", open: () => Promise.resolve({ records: memoryRecords(), close }) });
+leaseSuite({
+  name: "memory",
+  ttlMs: 15_000,
+  renewedWithinMs: 6_000,
+  open: () => {
+    const clock = virtualClock();
+    const { of } = leaseTable(clock, () => true);
+    return Promise.resolve({ of, advance: clock.advance, close });
+  },
+});
