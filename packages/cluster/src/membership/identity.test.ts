@@ -153,3 +153,11 @@ test("a crowd in Redis does not grow the cluster without bound, nor push out who
   assert.equal(n1.ring().members.length, 256);
   assert.ok(ringOf(n1).includes("n1 n2"));
 });
+
+test("a node that the others would ignore does not start", async (t) => {
+  const { open, board } = cluster(t);
+  const { state: _, ...self } = document;
+  for (const wrong of [{ version: "" }, { ringName: "a b" }, { url: "n1:5002" }, { incarnation: "1" }, { id: "n/1" }])
+    await assert.rejects(open("n1", { self: { ...self, ...wrong } }), /no member that others would take/);
+  assert.equal(board.exchanges, 0);
+});

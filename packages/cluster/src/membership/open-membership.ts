@@ -1,5 +1,6 @@
 import { EpochsSeen } from "./epochs-seen.ts";
 import { followRedis } from "./follow-redis.ts";
+import { formatDocument, parseDocument } from "./member.ts";
 import type { Membership, MembershipOptions } from "./membership.ts";
 import { PeerHealth } from "./peer-health.ts";
 import { Roster } from "./roster.ts";
@@ -8,6 +9,9 @@ import { staticMembers } from "./static-members.ts";
 /** Rejects with a DuplicateNodeError when another living process has this node's id. The node is `joining` until `activate`. */
 export async function openMembership(options: MembershipOptions): Promise<Membership> {
   const { self, clock, source, log, algorithm = "ketama" } = options;
+  // Others would ignore it, and nobody would know why.
+  if (!parseDocument(self.id, formatDocument({ ...self, state: "joining" })))
+    throw new Error(`${JSON.stringify(self)} is no member that others would take`);
   const health = new PeerHealth(clock);
   const epochs = new EpochsSeen(clock);
   const feed =
