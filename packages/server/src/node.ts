@@ -1,6 +1,6 @@
 import type { AddressInfo } from "node:net";
 
-import { makeCache } from "@pullring/core";
+import { makeCache, type Cache } from "@pullring/core";
 
 import { unguardedAccounts } from "./clients/unguarded-accounts.ts";
 import { systemClock } from "./clock.ts";
@@ -8,13 +8,18 @@ import type { Config } from "./config/index.ts";
 import { freshnessOf } from "./freshness.ts";
 import { makeAdminApp } from "./health/admin-app.ts";
 import { makeHealth } from "./health/health.ts";
+import { makeByteMover } from "./http/byte-mover.ts";
+import { loadSendfile } from "./http/sendfile.ts";
 import { serverLimits } from "./http/server-limits.ts";
 import type { ProcessLog } from "./observe/log.ts";
 import { makeMetrics } from "./observe/metrics.ts";
+import { openAdminApi } from "./open-admin.ts";
+import { openCluster, type ClusterSide } from "./open-cluster.ts";
 import { openFace } from "./open-face.ts";
-import { openStorage } from "./open-storage.ts";
+import { openStorage, type Storage } from "./open-storage.ts";
 import { openUpstreams } from "./open-upstreams.ts";
 import type { Parts } from "./parts.ts";
+import { readMetrics } from "./read-metrics.ts";
 import { tellEvent } from "./tell.ts";
 
 export interface PullringNode {
@@ -30,32 +35,39 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
   const clock = systemClock;
   const metrics = makeMetrics();
   const parts: Parts = { config, log, clock, metrics };
-  const storage = await openStorage(parts);
+  const mover = makeByteMover(loadSendfile());
+  // Storage is opened first, and asks later who does the house-keeping of what is shared.
+  const late: { cluster?: ClusterSide | undefined; cache?: Cache } = {};
+  const storage = await openStorage(parts, {
+    exclusively: (name, run) => late.cluster?.exclusively(name, run) ?? run(),
+    onPurge: (order) => void late.cache?.purge(order),
+  });
   const upstreams = openUpstreams(parts);
-  const cache = makeCache({
+  const cluster = (late.cluster = await openCluster(parts, mover));
+  const cache = (late.cache = makeCache({
     ...storage,
     ...upstreams,
     clock,
     policy: freshnessOf(config.tags),
     staleIfErrorMs: config.tags.staleIfErrorMs,
     observe: (event) => tellEvent(parts, event),
-  });
-  const { disk, memory } = storage;
-  metrics.read({
-    fills: () => ({ ...cache.gate.counts() }),
-    fillReaders: () => cache.fills.list().reduce((sum, fill) => sum + fill.progress().readers, 0),
-    tierBytes: { memory: () => memory.bytes(), disk: () => disk.bytes() },
-  });
-  const health = makeHealth({ degradedBy: () => (disk.diskless === undefined ? [] : [`no disk: ${disk.diskless}`]) });
-  const admin = makeAdminApp({ health, metrics });
-  const { app, inFlight } = openFace(parts, { cache, health });
+    cluster: cluster?.ports,
+    shared: storage.s3?.blobs,
+  }));
+  readMetrics(parts, { cache, storage, cluster });
+  const health = makeHealth({ degradedBy: () => degradedBy(storage, cluster) });
+  const admin = makeAdminApp({ health, metrics, api: openAdminApi(parts, { cache, storage, cluster }) });
+  const { app, inFlight } = openFace(parts, { cache, health, mover });
   warnOfUnguarded(parts);
+  await cluster?.listen(cache.peers);
   await app.listen({ ...config.listen });
   // Second, so that nobody is told that this node is ready before it is.
   await admin.listen({ ...config.admin.listen }).catch(async (error: unknown) => {
     await app.close();
     throw error;
   });
+  // Last: from now on it owns keys.
+  await cluster?.membership.activate();
   log.info({ listen: config.listen, admin: config.admin.listen, tls: config.tls !== undefined }, "ready to serve");
 
   return {
@@ -64,13 +76,16 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
     async stop(why) {
       log.info({ why, requests: inFlight.count() }, "draining");
       health.drain();
+      await cluster?.membership.drain();
       const drained = new AbortController();
-      await Promise.race([inFlight.idle(), clock.sleep(serverLimits.drainMs, drained.signal).catch(() => {})]);
+      const over = clock.sleep(serverLimits.drainMs, drained.signal).catch(() => {});
+      await Promise.race([Promise.all([inFlight.idle(), storage.s3?.flush(serverLimits.drainMs)]), over]);
       drained.abort();
       for (const fill of cache.fills.list()) fill.stop();
       app.server.closeAllConnections();
       await app.close();
       await cache.fills.settled();
+      await cluster?.close();
       await upstreams.close();
       await storage.close();
       await admin.close();
@@ -78,6 +93,12 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
       await log.flush();
     },
   };
+}
+
+function degradedBy({ disk, s3 }: Storage, cluster: ClusterSide | undefined): readonly string[] {
+  const ofDisk = disk.diskless === undefined ? [] : [`no disk: ${disk.diskless}`];
+  const ofS3 = s3?.degraded();
+  return [...ofDisk, ...(ofS3 === undefined ? [] : [ofS3]), ...(cluster?.degradedBy() ?? [])];
 }
 
 /** What an account can pull, everybody who may come in can pull, unless a rule asks who they are. */

@@ -12,11 +12,10 @@ import { makeRules } from "./clients/rules.ts";
 import { canonicalNames, watchedFile } from "./config/index.ts";
 import type { Health } from "./health/health.ts";
 import { makeApp } from "./http/app.ts";
-import { makeByteMover } from "./http/byte-mover.ts";
+import type { ByteMover } from "./http/byte-mover.ts";
 import { makeRequestIds } from "./http/exchange.ts";
 import { serveRegistry, type Doorkeeper } from "./http/registry.ts";
 import { Responder } from "./http/respond.ts";
-import { loadSendfile } from "./http/sendfile.ts";
 import { makeInFlight, type InFlight } from "./in-flight.ts";
 import { makeListener } from "./listener.ts";
 import type { Parts } from "./parts.ts";
@@ -30,7 +29,13 @@ export interface Face {
   readonly inFlight: InFlight;
 }
 
-export function openFace(parts: Parts, { cache, health }: { cache: Cache; health: Health }): Face {
+export interface FaceOptions {
+  readonly cache: Cache;
+  readonly health: Health;
+  readonly mover: ByteMover;
+}
+
+export function openFace(parts: Parts, { cache, health, mover }: FaceOptions): Face {
   const { config, clock, log } = parts;
   const inFlight = makeInFlight();
   const addresses = makeClientAddress({ trustedProxies: config.clients.trustedProxies });
@@ -40,7 +45,7 @@ export function openFace(parts: Parts, { cache, health }: { cache: Cache; health
     cache,
     names: { default: config.default, canonical: canonicalNames(config.upstreams) },
     doorkeeper: openDoorkeeper(parts, addresses),
-    responder: new Responder(makeByteMover(loadSendfile()), () => clock.monotonic()),
+    responder: new Responder(mover, () => clock.monotonic()),
     fallback: config.fallback,
   };
   const app = makeApp({

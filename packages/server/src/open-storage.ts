@@ -1,14 +1,28 @@
 import { limits, makePins, withMemory, type BlobStore, type Pins, type RecordStore } from "@pullring/core";
 import type { Digest } from "@pullring/oci";
-import { lockDisk, makeMemory, openDisk, openRecords, type Disk, type Memory, type Records } from "@pullring/storage";
+import {
+  lockDisk,
+  makeMemory,
+  openDisk,
+  openRecords,
+  withSharedRecords,
+  type Disk,
+  type Memory,
+  type Records,
+  type S3,
+} from "@pullring/storage";
 
+import { openShared, type SharedOptions } from "./open-shared.ts";
 import type { Parts } from "./parts.ts";
 import { StartError } from "./start-error.ts";
 
 export interface Storage {
   /** Memory before disk. */
   readonly store: BlobStore;
+  /** Those of this node before those that all share. */
   readonly records: RecordStore;
+  /** Shared by all nodes, where it is configured. */
+  readonly s3: S3 | undefined;
   readonly pins: Pins;
   readonly disk: Disk;
   readonly memory: Memory;
@@ -16,7 +30,9 @@ export interface Storage {
 }
 
 /** Opens what is on disk. A disk that can't be used is no failure: the node then keeps small things in memory only. */
-export async function openStorage({ config: { storage }, clock, log, metrics }: Parts): Promise<Storage> {
+export async function openStorage(parts: Parts, sharing: Omit<SharedOptions, "local">): Promise<Storage> {
+  const { config, clock, log, metrics } = parts;
+  const { storage } = config;
   const lock = await lockDisk(storage.disk.path).catch((error: unknown) => {
     throw new StartError(`storage.disk.path: ${storage.disk.path} is in use by another Pullring`, { cause: error });
   });
@@ -34,16 +50,19 @@ export async function openStorage({ config: { storage }, clock, log, metrics }: 
   });
   const onEvict = (): void => metrics.evicted("memory");
   const memory = makeMemory({ bytesMax: storage.memoryBytesMax, entryBytesMax: limits.manifestBytesMax, onEvict });
-  const records = await openRecords({ path: storage.disk.path, log });
+  const own = await openRecords({ path: storage.disk.path, log });
   const store = withMemory(disk, memory, limits.verifyFirstBytesMax);
   const pins = makePins(storage.pin, store);
   pinned.by = pins;
-  if (storage.pin.length > 0) await restorePins(records, pins);
+  if (storage.pin.length > 0) await restorePins(own, pins);
+  const s3 = await openShared(parts, { ...sharing, local: disk });
+  const records = s3 ? withSharedRecords(own, s3.records, clock) : own;
   const close = async (): Promise<void> => {
+    await s3?.close();
     await disk.close();
     await lock?.release();
   };
-  return { store, records, pins, disk, memory, close };
+  return { store, records, s3, pins, disk, memory, close };
 }
 
 /** Pins follow tags, so the tags that are known from before this start must be seen once. */

@@ -6,4 +6,5 @@ export { makeMemory, type Memory, type MemoryOptions } from "./memory.ts";
 export { openS3, type S3, type S3Options, type Tombstones } from "./s3/s3.ts";
 export type { Capabilities } from "./s3/capabilities.ts";
 export type { S3Event } from "./s3/observe.ts";
+export type { Exclusively } from "./s3/sweeps.ts";
 export { withSharedRecords } from "./s3/shared-records.ts";

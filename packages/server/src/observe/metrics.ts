@@ -27,6 +27,9 @@ export interface Readings {
   readonly fills: () => Readonly<Record<string, number>>;
   readonly fillReaders: () => number;
   readonly tierBytes: Readonly<Record<string, () => number>>;
+  readonly ringNodes: () => number;
+  /** Rings that peers told of within the last minute, this node's own among them: 1 is well. */
+  readonly ringEpochsSeen: () => number;
 }
 
 export interface Metrics {
@@ -36,6 +39,10 @@ export interface Metrics {
   stale(reason: StaleReason): void;
   evicted(tier: "memory" | "disk"): void;
   digestMismatch(source: "peer" | "s3" | "upstream" | "disk"): void;
+  lease(outcome: string): void;
+  peerRequest(labels: { readonly peer: string; readonly outcome: string }): void;
+  /** What became of one upload to shared storage, or of one read from it. */
+  shared(labels: { readonly kind: "upload" | "read"; readonly outcome: string }): void;
   read(readings: Readings): void;
   /** The Prometheus text format. */
   text(): Promise<string>;
@@ -54,6 +61,9 @@ export function makeMetrics(): Metrics {
   const stale = counter("stale_total", "Answers from a record that could not be checked.", ["reason"]);
   const evictions = counter("evictions_total", "Blobs that made room for others.", ["tier"]);
   const mismatches = counter("digest_mismatch_total", "Bytes that did not hash to their digest.", ["source"]);
+  const leases = counter("lease_total", "What became of leases.", ["outcome"]);
+  const peers = counter("peer_requests_total", "Requests sent to peers.", ["peer", "outcome"]);
+  const shared = counter("shared_requests_total", "Blobs read from and uploaded to S3.", ["kind", "outcome"]);
 
   return {
     contentType: registry.contentType,
@@ -64,18 +74,27 @@ export function makeMetrics(): Metrics {
     stale: (reason) => stale.inc({ reason }),
     evicted: (tier) => evictions.inc({ tier }),
     digestMismatch: (source) => mismatches.inc({ source }),
-    read: ({ fills, fillReaders, tierBytes }) => {
-      gauge(registers, { name: "fills", help: "Fills of this process.", label: "state", read: fills });
-      gauge(registers, {
-        name: "fill_readers",
-        help: "Responses that follow a fill.",
-        read: () => ({ "": fillReaders() }),
+    lease: (outcome) => leases.inc({ outcome }),
+    peerRequest: (labels) => peers.inc({ ...labels }),
+    shared: (labels) => shared.inc({ ...labels }),
+    read: ({ fills, fillReaders, tierBytes, ringNodes, ringEpochsSeen }) => {
+      plainGauge(registers, { name: "ring_nodes", help: "Nodes in the ring.", read: ringNodes });
+      plainGauge(registers, {
+        name: "ring_epochs_seen",
+        help: "Different rings seen within the last minute.",
+        read: ringEpochsSeen,
       });
+      gauge(registers, { name: "fills", help: "Fills of this process.", label: "state", read: fills });
+      plainGauge(registers, { name: "fill_readers", help: "Responses that follow a fill.", read: fillReaders });
       const read = (): Record<string, number> =>
         Object.fromEntries(Object.entries(tierBytes).map(([tier, of]) => [tier, of()]));
       gauge(registers, { name: "tier_bytes", help: "Bytes at rest.", label: "tier", read });
     },
   };
+}
+
+function plainGauge(registers: Registry[], options: { name: string; help: string; read: () => number }): void {
+  gauge(registers, { ...options, read: () => ({ "": options.read() }) });
 }
 
 interface GaugeOptions {

@@ -1,0 +1,26 @@
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+/** Where a node keeps the last ring it saw, for a start without Redis. */
+export interface LastRingFile {
+  /** undefined when nothing was saved. Rejects when the file can't be read. */
+  load(): Promise<unknown>;
+  save(value: unknown): Promise<void>;
+}
+
+/** Beside the blobs, in a file that is only ever whole. */
+export function lastRingFile(diskPath: string): LastRingFile {
+  const path = join(diskPath, "v1", "ring.json");
+  return {
+    async load() {
+      const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== "ENOENT") throw error;
+      });
+      return text === undefined ? undefined : (JSON.parse(text) as unknown);
+    },
+    async save(value) {
+      await writeFile(`${path}.new`, JSON.stringify(value), { mode: 0o640 });
+      await rename(`${path}.new`, path);
+    },
+  };
+}
