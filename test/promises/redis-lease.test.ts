@@ -34,7 +34,7 @@ suite("leases in Redis", { skip: needsRedis() }, () => {
       await eventually(() => open.every((redis) => redis.state().up));
       return {
         of: (node) => nodes.get(node) ?? of(node),
-        advance: clock.advance,
+        advance: (ms) => clock.advance(ms),
         close: async () => void (await Promise.all(open.map((redis) => redis.close()))),
       };
     },

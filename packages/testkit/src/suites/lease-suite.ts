@@ -28,12 +28,12 @@ type Held = Extract<LeaseAnswer, { state: "held" }>;
 
 function acquired(answer: LeaseAnswer): Acquired {
   assert.equal(answer.state, "acquired", JSON.stringify(answer));
-  return answer as Acquired;
+  return answer;
 }
 
 function held(answer: LeaseAnswer): Held {
   assert.equal(answer.state, "held", JSON.stringify(answer));
-  return answer as Held;
+  return answer;
 }
 
 const isPending = async (promise: Promise<unknown>): Promise<boolean> => {

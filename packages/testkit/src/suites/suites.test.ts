@@ -20,7 +20,7 @@ leaseSuite({
   renewedWithinMs: 6_000,
   open: () => {
     const clock = virtualClock();
-    const { of } = leaseTable(clock, () => true);
-    return Promise.resolve({ of, advance: clock.advance, close });
+    const table = leaseTable(clock, () => true);
+    return Promise.resolve({ of: (node) => table.of(node), advance: (ms) => clock.advance(ms), close });
   },
 });
