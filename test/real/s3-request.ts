@@ -7,7 +7,7 @@ export interface S3Login {
 }
 
 export interface S3Request {
-  readonly method: "GET" | "PUT" | "HEAD" | "DELETE";
+  readonly method: "GET" | "PUT" | "POST" | "HEAD" | "DELETE";
   /** `/bucket/key?query`, percent-encoded, parameters in the order of their names. */
   readonly target: string;
   readonly body?: Uint8Array;

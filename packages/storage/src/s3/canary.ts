@@ -107,19 +107,26 @@ async function tryParts(options: CanaryOptions): Promise<Pick<Capabilities, "mul
   const { bucket: Bucket, key: Key, exchange, signal } = options;
   const ask: Exchange["ask"] = (send) => exchange.ask(send, { ...once, signal });
   const Body = Buffer.from("canary");
+  let open: string | undefined;
+  const giveUp = async (): Promise<void> => {
+    const UploadId = open;
+    open = undefined;
+    if (UploadId !== undefined) await ask((s3) => s3.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId })));
+  };
   try {
-    const { UploadId } = await ask((s3) => s3.send(new CreateMultipartUploadCommand({ Bucket, Key })));
-    const part = { Bucket, Key, UploadId, PartNumber: 1 };
+    open = await begin(ask, Bucket, Key);
+    const part = { Bucket, Key, UploadId: open, PartNumber: 1 };
     const { ETag, ChecksumCRC32 } = await ask((s3) => s3.send(new UploadPartCommand({ ...part, Body })));
     const Parts = [{ PartNumber: 1, ETag, ...(ChecksumCRC32 === undefined ? {} : { ChecksumCRC32 }) }];
-    const whole = { Bucket, Key, UploadId, MultipartUpload: { Parts } };
+    const whole = { Bucket, Key, UploadId: open, MultipartUpload: { Parts } };
     const conditionalComplete = await tellCondition(() =>
       ask((s3) => s3.send(new CompleteMultipartUploadCommand({ ...whole, IfNoneMatch: "*" }))),
     );
-    const left = conditionalComplete === "ignored" ? await begin(ask, Bucket, Key) : UploadId;
-    await ask((s3) => s3.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId: left })));
+    if (conditionalComplete === "ignored") open = await begin(ask, Bucket, Key);
+    await giveUp();
     return { multipart: true, conditionalComplete };
   } catch (error) {
+    await giveUp().catch(() => {});
     if (isKind(error, "unsupported", "refused")) return { multipart: false, conditionalComplete: "refused" };
     throw error;
   }

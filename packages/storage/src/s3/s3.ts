@@ -102,6 +102,7 @@ class Tier implements S3 {
   readonly #sweeps: Sweeps;
   readonly #closing = new AbortController();
   readonly #loops: Promise<unknown>;
+  #trial: Promise<unknown> = Promise.resolve();
   #health: Health = { state: "unknown", reason: "S3 has not answered yet" };
 
   constructor(options: S3Options) {
@@ -180,8 +181,8 @@ class Tier implements S3 {
 
   async close(): Promise<void> {
     const { clock } = this.#options;
-    // Uploads first, while they can still give up their parts.
-    const closing = Promise.all([this.#uploads.close(), this.#queue.close()]);
+    // Uploads and trials first, while they can still clean up behind themselves.
+    const closing = Promise.all([this.#uploads.close(), this.#queue.close(), this.#trial]);
     const over = new AbortController();
     await Promise.race([closing, clock.sleep(limits.closeMs, over.signal).catch(() => {})]);
     over.abort();
@@ -226,7 +227,9 @@ class Tier implements S3 {
     for (let pauseMs: number = limits.canaryRetryMs; ; pauseMs = Math.min(limits.canaryRetryMsMax, pauseMs * 2)) {
       try {
         await this.#gate.open(signal);
-        const capabilities = await runCanary({ ...parts, key: `${this.#keys.canary}${randomUUID()}` });
+        const trial = runCanary({ ...parts, key: `${this.#keys.canary}${randomUUID()}` });
+        this.#trial = trial.catch(() => {});
+        const capabilities = await trial;
         this.#health = { state: "proved", capabilities };
         log.info({ bucket, ...capabilities }, "S3 is in use");
         this.#uploads.start();
