@@ -214,3 +214,26 @@ async function primaryOf(sentinels: readonly RedisServer[]): Promise<number | un
   }
   return undefined;
 }
+
+/** A Redis Cluster of primaries without replicas, with the slots spread evenly. */
+export async function startRedisCluster(size: number): Promise<readonly RedisServer[]> {
+  const busPorts = await Promise.all(Array.from({ length: size }, () => freePort()));
+  const nodes = await Promise.all(
+    busPorts.map((port) =>
+      startRedis({ conf: ["cluster-enabled yes", "cluster-config-file nodes.conf", `cluster-port ${port}`] }),
+    ),
+  );
+  const slots = 16_384;
+  const [first] = nodes;
+  for (const [index, node] of nodes.entries()) {
+    const [from, to] = [index, index + 1].map((part) => Math.floor((slots * part) / size)) as [number, number];
+    await node.ask(`CLUSTER ADDSLOTSRANGE ${from} ${to - 1}`);
+    if (index > 0) await first?.ask(`CLUSTER MEET 127.0.0.1 ${node.port} ${busPorts[index]}`);
+  }
+  const agree = async (): Promise<boolean> => {
+    const infos = await Promise.all(nodes.map((node) => node.ask("CLUSTER INFO")));
+    return infos.every((info) => info.includes("cluster_state:ok") && info.includes(`cluster_known_nodes:${size}`));
+  };
+  await eventually(agree, { timeoutMs: 15_000, intervalMs: 50 });
+  return nodes;
+}

@@ -117,7 +117,8 @@ function clusterOf({ host, port }: { host: string; port: number }, node: Login &
   const cluster = new Cluster([{ host, port }], {
     redisOptions: ofNode,
     clusterRetryStrategy: () => null,
-    enableOfflineQueue: false,
+    // A node is dialled when it is first needed, and what needs it at that moment waits for the connection.
+    enableOfflineQueue: true,
     enableReadyCheck: false,
     maxRedirections: limits.redirectionsMax,
     // Zero: a command whose connection closed may have run, and is not sent again.

@@ -27,6 +27,7 @@ export interface Redis {
 }
 
 interface Refused {
+  readonly script: Script;
   readonly reason: string;
   readonly atMs: number;
 }
@@ -79,6 +80,7 @@ class RedisLink implements Redis {
       this.#send(script, order, sent),
     );
     this.#breaker.answered();
+    if (this.#refused?.script === script) this.#refused = undefined;
     return answer;
   }
 
@@ -114,23 +116,23 @@ class RedisLink implements Redis {
       return await client.call("evalsha", script.sha, ...order);
     } catch (error) {
       const refusal = refusalOf(error);
-      if (refusal?.retry !== "evaluate") throw this.#judged(error, client);
+      if (refusal?.retry !== "evaluate") throw this.#judged(error, script, client);
     }
     try {
       return await client.call("eval", script.lua, ...order);
     } catch (error) {
-      throw this.#judged(error, client);
+      throw this.#judged(error, script, client);
     }
   }
 
-  #judged(error: unknown, client: Client): RedisUnavailable {
+  #judged(error: unknown, script: Script, client: Client): RedisUnavailable {
     const refusal = refusalOf(error);
     if (!refusal)
       return new RedisUnavailable((error as Error).message, { mayHaveRun: !wasNotSent(error), cause: error });
     // It answers, so there is nothing to be spared by the breaker.
     this.#breaker.answered();
     const { reason } = refusal;
-    this.#refused = { reason, atMs: this.#options.clock.monotonic() };
+    this.#refused = { script, reason, atMs: this.#options.clock.monotonic() };
     this.#warnOnce(refusal.code, { reason }, "redis refuses");
     if (refusal.isConnectionUseless) this.#link.drop(client, reason);
     return new RedisUnavailable(reason, { cause: error });
