@@ -10,3 +10,4 @@ export { makePeerHandler, type PeerHandlerOptions, type PeerSender, type PeerSer
 export { openPeerListener, type PeerListener } from "./peer/listener.ts";
 export type { PeerTls, PeerTrust } from "./peer/trust.ts";
 export { openRedis, type Redis, type RedisOptions } from "./redis/index.ts";
+export { makeRedisPurges, type RedisPurges } from "./purges/redis-purges.ts";

@@ -33,6 +33,7 @@ export const peerLimits = {
   headBytesMax: 16 * 1024,
   purgeBytesMax: 64 * 1024,
   jsonBytesMax: 64 * 1024,
+  fillsBytesMax: 1024 * 1024,
 
   /** How far a request's time may be off the receiver's own, and the nonces remembered of one such span. */
   replayWindowMs: 30_000,
@@ -98,6 +99,8 @@ export const redisLimits = {
   pingMs: 2_000,
   /** How long a refusal shows in `state()`. */
   refusalShownMs: 5_000,
+  /** Between two lines of the log that say the same. */
+  sayAgainMs: 600_000,
   redirectionsMax: 4,
   redirectionDelayMs: 50,
   slotsRefreshMs: 2_000,
@@ -115,4 +118,13 @@ export const leaseLimits = {
   strayMax: 1_024,
   strayRoundMs: 1_000,
   straysPerRound: 32,
+} as const;
+
+/** Word of purges in Redis. */
+export const purgeLimits = {
+  retentionMs: 7 * 86_400_000,
+  rowsMax: 10_000,
+  readEveryMs: 60_000,
+  /** While Redis does not answer. */
+  retryMs: 2_000,
 } as const;

@@ -1,16 +1,18 @@
 import type { AddressInfo } from "node:net";
 
-import { makeCache, type Cache } from "@pullring/core";
+import { makeCache, type PurgeOrder } from "@pullring/core";
 
+import { fillsHere } from "./admin/index.ts";
 import { unguardedAccounts } from "./clients/unguarded-accounts.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config/index.ts";
+import { makeDrain } from "./drain.ts";
 import { freshnessOf } from "./freshness.ts";
 import { makeAdminApp } from "./health/admin-app.ts";
 import { makeHealth } from "./health/health.ts";
 import { makeByteMover } from "./http/byte-mover.ts";
 import { loadSendfile } from "./http/sendfile.ts";
-import { serverLimits } from "./http/server-limits.ts";
+import { keptFile } from "./kept-file.ts";
 import type { ProcessLog } from "./observe/log.ts";
 import { makeMetrics } from "./observe/metrics.ts";
 import { openAdminApi } from "./open-admin.ts";
@@ -19,7 +21,9 @@ import { openFace } from "./open-face.ts";
 import { openStorage, type Storage } from "./open-storage.ts";
 import { openUpstreams } from "./open-upstreams.ts";
 import type { Parts } from "./parts.ts";
+import { openPurgeLog, type PurgeLog } from "./purge-log.ts";
 import { readMetrics } from "./read-metrics.ts";
+import { stopNode } from "./stop-node.ts";
 import { tellEvent } from "./tell.ts";
 
 export interface PullringNode {
@@ -37,14 +41,16 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
   const parts: Parts = { config, log, clock, metrics };
   const mover = makeByteMover(loadSendfile());
   // Storage is opened first, and asks later who does the house-keeping of what is shared.
-  const late: { cluster?: ClusterSide | undefined; cache?: Cache } = {};
+  const late: { cluster?: ClusterSide | undefined; purges?: PurgeLog } = {};
+  const onPurge = (order: PurgeOrder): void =>
+    void late.purges?.obey(order).catch((error: unknown) => log.error({ err: error }, "a purge failed"));
   const storage = await openStorage(parts, {
     exclusively: (name, run) => late.cluster?.exclusively(name, run) ?? run(),
-    onPurge: (order) => void late.cache?.purge(order),
+    onPurge,
   });
   const upstreams = openUpstreams(parts);
-  const cluster = (late.cluster = await openCluster(parts, mover));
-  const cache = (late.cache = makeCache({
+  const cluster = (late.cluster = await openCluster(parts, { mover, onPurge }));
+  const cache = makeCache({
     ...storage,
     ...upstreams,
     clock,
@@ -53,13 +59,19 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
     observe: (event) => tellEvent(parts, event),
     cluster: cluster?.ports,
     shared: storage.s3?.blobs,
-  }));
+  });
+  const carryOut = (order: PurgeOrder): Promise<void> => cache.purge(order);
+  const file = keptFile(config.storage.disk.path, "purges");
+  const purges = (late.purges = await openPurgeLog({ file, clock, log, carryOut }));
+  const drain = cluster && makeDrain(parts, { storage, cluster });
   readMetrics(parts, { cache, storage, cluster });
   const health = makeHealth({ degradedBy: () => degradedBy(storage, cluster) });
-  const admin = makeAdminApp({ health, metrics, api: openAdminApi(parts, { cache, storage, cluster }) });
-  const { app, inFlight } = openFace(parts, { cache, health, mover });
+  const api = openAdminApi(parts, { cache, storage, cluster, purges, drain });
+  const admin = makeAdminApp({ health, metrics, api });
+  const { app, inFlight } = openFace(parts, { cache, health, mover, s3: storage.s3 });
   warnOfUnguarded(parts);
-  await cluster?.listen(cache.peers);
+  const service = { ...cache.peers, purge: (order: PurgeOrder) => purges.run(order) };
+  await cluster?.listen(service, () => fillsHere(cache.fills.list()));
   await app.listen({ ...config.listen });
   // Second, so that nobody is told that this node is ready before it is.
   await admin.listen({ ...config.admin.listen }).catch(async (error: unknown) => {
@@ -73,25 +85,7 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
   return {
     address: app.server.address() as AddressInfo,
     adminAddress: admin.server.address() as AddressInfo,
-    async stop(why) {
-      log.info({ why, requests: inFlight.count() }, "draining");
-      health.drain();
-      await cluster?.membership.drain();
-      const drained = new AbortController();
-      const over = clock.sleep(serverLimits.drainMs, drained.signal).catch(() => {});
-      await Promise.race([Promise.all([inFlight.idle(), storage.s3?.flush(serverLimits.drainMs)]), over]);
-      drained.abort();
-      for (const fill of cache.fills.list()) fill.stop();
-      app.server.closeAllConnections();
-      await app.close();
-      await cache.fills.settled();
-      await cluster?.close();
-      await upstreams.close();
-      await storage.close();
-      await admin.close();
-      log.info({}, "stopped");
-      await log.flush();
-    },
+    stop: (why) => stopNode(parts, { why, app, admin, inFlight, health, cache, cluster, drain, upstreams, storage }),
   };
 }
 

@@ -1,28 +1,40 @@
 import type { PurgeOrder } from "@pullring/core";
 
-import { fillsHere, loneDrainer, loneRing, makeAdminApi, makePurger } from "./admin/index.ts";
+import { fillsOf, loneDrainer, loneRing, makeAdminApi, makePurger } from "./admin/index.ts";
 import { canonicalNames } from "./config/index.ts";
+import type { Drain } from "./drain.ts";
 import type { Parts } from "./parts.ts";
 import { purgeKey } from "./purge-key.ts";
+import type { PurgeLog } from "./purge-log.ts";
 import type { Told } from "./read-metrics.ts";
 
+export interface AdminSide extends Told {
+  readonly purges: PurgeLog;
+  readonly drain: Drain | undefined;
+}
+
 /** The admin API over the parts of this node. */
-export function openAdminApi(parts: Parts, told: Told): ReturnType<typeof makeAdminApi> {
+export function openAdminApi(parts: Parts, side: AdminSide): ReturnType<typeof makeAdminApi> {
   const { config, clock, log } = parts;
-  const { cache, cluster } = told;
+  const { cache, cluster, drain } = side;
+  const askForFills = (node: string): Promise<unknown> => cluster?.client.fills(node) ?? Promise.resolve([]);
   return makeAdminApi({
     config,
     clock,
     log,
     names: { default: config.default, canonical: canonicalNames(config.upstreams) },
     ring: cluster?.membership ?? loneRing(config.node),
-    fills: fillsHere(() => cache.fills.list()),
-    drainer: cluster?.membership ?? loneDrainer,
-    purger: purgerOf(config.node.id, told),
+    fills: fillsOf(() => cache.fills.list(), askForFills),
+    drainer: drain ?? loneDrainer,
+    purger: purgerOf(parts, side),
   });
 }
 
-function purgerOf(self: string, { cache, cluster, storage: { s3 } }: Told): ReturnType<typeof makePurger> {
+function purgerOf(
+  { config, log }: Parts,
+  { purges, cluster, storage: { s3 } }: AdminSide,
+): ReturnType<typeof makePurger> {
+  const self = config.node.id;
   const shared = s3 && {
     async shared(order: PurgeOrder): Promise<void> {
       s3.tombstones.put(purgeKey(order), order.atMs);
@@ -35,5 +47,12 @@ function purgerOf(self: string, { cache, cluster, storage: { s3 } }: Told): Retu
     (cluster?.membership.nodes() ?? []).map(({ id }) => id).filter((id) => id !== self);
   const at = (node: string, order: PurgeOrder): Promise<void> =>
     cluster ? cluster.client.purge(node, order) : Promise.reject(new Error("there is no cluster"));
-  return makePurger({ self, others, here: (order) => cache.purge(order), at, ...shared });
+  async function here(order: PurgeOrder): Promise<void> {
+    await purges.run(order);
+    // Those who are not reached below read it later.
+    await cluster?.leaveWord(order).catch((error: unknown) => {
+      log.warn({ err: error }, "no word of a purge could be left in Redis for nodes that are away");
+    });
+  }
+  return makePurger({ self, others, here, at, ...shared });
 }

@@ -1,29 +1,18 @@
 import { createHash, randomUUID } from "node:crypto";
 
-import {
-  makePeerClient,
-  makePeerHandler,
-  openMembership,
-  openPeerListener,
-  type Membership,
-  type MembershipOptions,
-  type PeerClient,
-  type PeerListener,
-  type PeerTrust,
-} from "@pullring/cluster";
-import type { Cluster, Leases, PeerService } from "@pullring/core";
+import { openMembership, type Membership, type PeerClient } from "@pullring/cluster";
+import type { Cluster, Leases, PeerService, PurgeOrder } from "@pullring/core";
 import type { Digest } from "@pullring/oci";
 import type { Exclusively } from "@pullring/storage";
 
-import { networks } from "./clients/networks.ts";
 import { systemRandom } from "./clock.ts";
 import type { Config } from "./config/index.ts";
 import type { ByteMover } from "./http/byte-mover.ts";
-import { cutConnection } from "./http/cut.ts";
-import { lastRingFile } from "./last-ring-file.ts";
-import { openRedisSide, type RedisSide } from "./open-redis.ts";
+import { keptFile } from "./kept-file.ts";
+import { mayDial, openPeers } from "./open-peers.ts";
+import { openRedisSide } from "./open-redis.ts";
 import type { Parts } from "./parts.ts";
-import { pemSource } from "./pem-source.ts";
+import { purgeKey, purgeOrderOf } from "./purge-key.ts";
 import { StartError } from "./start-error.ts";
 import { version } from "./version.ts";
 
@@ -35,83 +24,75 @@ export interface ClusterSide {
   readonly client: PeerClient;
   /** Runs house-keeping on one node at a time. */
   readonly exclusively: Exclusively;
-  /** Answers peers from now on. Rejects when it can't listen. */
-  listen(service: PeerService): Promise<void>;
+  /** Answers peers from now on, and obeys word of purges. Rejects when it can't listen. */
+  listen(service: PeerService, fills: () => unknown): Promise<void>;
+  /** Leaves word of a purge for members that are not reached. Rejects when it can't be left. */
+  leaveWord(order: PurgeOrder): Promise<void>;
   /** Why this node is less than it was set up to be. */
   degradedBy(): readonly string[];
-  /** What peers asked for ends, or is cut; then the others are told that this node is gone. */
+  /** Takes no new connections of peers; resolves when what they asked for has ended. */
+  drained(): Promise<void>;
+  /** Cuts what peers still ask for, and tells the others that this node is gone. */
   close(): Promise<void>;
 }
 
 type ClusterConfig = NonNullable<Config["cluster"]>;
 
-export async function openCluster(parts: Parts, mover: ByteMover): Promise<ClusterSide | undefined> {
-  const { config } = parts;
-  return config.cluster && (await openMember(parts, config.cluster, mover));
+export interface ClusterOptions {
+  readonly mover: ByteMover;
+  /** Told of word that was left of purges, again and again. */
+  readonly onPurge: (order: PurgeOrder) => void;
 }
 
-async function openMember(parts: Parts, cluster: ClusterConfig, mover: ByteMover): Promise<ClusterSide> {
-  const { config, clock, log, metrics } = parts;
-  const { peer } = cluster;
-  const self = { ...config.node, url: peer.url, incarnation: randomUUID(), version };
-  const trust = openTrust(parts, peer);
-  const redis = cluster.redis && openRedisSide(parts, cluster.redis, self.id);
+export async function openCluster(parts: Parts, options: ClusterOptions): Promise<ClusterSide | undefined> {
+  const { config } = parts;
+  return config.cluster && (await openMember(parts, config.cluster, options));
+}
+
+async function openMember(
+  parts: Parts,
+  cluster: ClusterConfig,
+  { mover, onPurge }: ClusterOptions,
+): Promise<ClusterSide> {
+  const { config, clock, log } = parts;
+  const self = { ...config.node, url: cluster.peer.url, incarnation: randomUUID(), version };
+  const onWord = (key: string, atMs: number): void => {
+    const order = purgeOrderOf(key, atMs);
+    if (order) onPurge(order);
+  };
+  const redis = cluster.redis && openRedisSide(parts, { config: cluster.redis, self: self.id, onPurge: onWord });
   const late: { membership?: Membership } = {};
-  const client = makePeerClient({
-    self: self.id,
-    epoch: () => late.membership?.ring().epoch ?? "",
-    trust,
-    clock,
-    urlOf: (node) => late.membership?.urlOf(node),
-    report: (node, health) => late.membership?.report(node, health),
-    onEpoch: (_, epoch) => late.membership?.sawEpoch(epoch),
-    observe: ({ peer: asked, outcome }) => metrics.peerRequest({ peer: asked, outcome }),
-  });
-  const membership = await openMembership({
+  const peers = openPeers(parts, { config: cluster.peer, self, membership: () => late.membership, mover });
+  const { client } = peers;
+  const membership = (late.membership = await openMembership({
     self,
-    source: sourceOf(cluster, redis),
+    source: redis ? { beats: redis.beats } : { members: cluster.members ?? [] },
     clock,
     random: systemRandom,
     log,
-    lastRing: lastRingFile(config.storage.disk.path),
+    lastRing: keptFile(config.storage.disk.path, "ring"),
     answers: async (url, incarnation) => (await client.hello(url)).incarnation === incarnation,
-    mayDial: dialable(peer),
+    mayDial: mayDial(cluster.peer),
   }).catch((error: unknown) => {
     throw new StartError(`node.id: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-  });
-  late.membership = membership;
+  }));
   const leases = redis?.leases ?? noLeases;
-  const listening: { on?: PeerListener } = {};
 
   return {
     ports: { owners: membership, blobs: client.blobs, manifests: client.manifests, leases },
     membership,
     client,
     exclusively: exclusivelyBy(membership, leases),
-    async listen(service) {
-      const handler = makePeerHandler({
-        service,
-        self,
-        incarnation: self.incarnation,
-        epoch: () => membership.ring().epoch,
-        trust,
-        hostOf: (node) => hostOf(membership.urlOf(node)),
-        clock,
-        sender: {
-          send: (response, body, start, end) => mover.move(response, body, { start, end }),
-          cut: cutConnection,
-        },
-        onEpoch: (_, epoch) => membership.sawEpoch(epoch),
-        onFault: (error) => log.error({ err: error }, "a peer could not be answered"),
-      });
-      const allowed = peer.allow && networks(peer.allow);
-      const admits = allowed && { admits: (address: string) => allowed.contains(address) };
-      listening.on = await openPeerListener({ listen: peer.listen, trust, handler, ...admits });
+    async listen(service, fills) {
+      await peers.listen(service, fills);
+      redis?.purges.follow();
     },
+    leaveWord: async (order) => redis?.purges.put(purgeKey(order), order.atMs),
+    drained: () => peers.drained(),
     degradedBy: () => [...membership.status().reasons, ...(redis?.warnings() ?? [])],
     async close() {
+      await peers.close();
       await membership.leave();
-      await listening.on?.close();
       await client.close();
       await redis?.close();
     },
@@ -123,30 +104,6 @@ const noLeases: Leases = {
   acquire: () => Promise.resolve({ state: "unavailable" }),
   changed: () => Promise.resolve(),
 };
-
-function sourceOf({ members }: ClusterConfig, redis: RedisSide | undefined): MembershipOptions["source"] {
-  return redis ? { beats: redis.beats } : { members: members ?? [] };
-}
-
-function openTrust(parts: Parts, { secret, tls }: ClusterConfig["peer"]): PeerTrust {
-  const pem = (path: string): (() => string) => pemSource(parts, path);
-  return {
-    ...(secret && { secrets: () => [secret.read()] }),
-    ...(tls && { tls: { ca: pem(tls.caFile), cert: pem(tls.certFile), key: pem(tls.keyFile) } }),
-  };
-}
-
-/** Names are looked at where they are resolved. */
-function dialable({ allow }: ClusterConfig["peer"]): (url: string) => boolean {
-  const allowed = allow && networks(allow);
-  return (url) => {
-    const host = hostOf(url) ?? "";
-    return !allowed || !/^[\d.]+$|:/.test(host) || allowed.contains(host);
-  };
-}
-
-const hostOf = (url: string | undefined): string | undefined =>
-  url === undefined ? undefined : new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
 
 /** The node that owns the task's name runs it, and only while it has the lease of that name: rings may differ for a moment. */
 function exclusivelyBy(membership: Membership, leases: Leases): Exclusively {

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 
 import type { Cache } from "@pullring/core";
+import type { S3 } from "@pullring/storage";
 import type { FastifyInstance } from "fastify";
 
 import { makeClientAddress, type ClientAddress } from "./clients/address.ts";
@@ -33,9 +34,11 @@ export interface FaceOptions {
   readonly cache: Cache;
   readonly health: Health;
   readonly mover: ByteMover;
+  /** Is told what is in use. */
+  readonly s3: Pick<S3, "used"> | undefined;
 }
 
-export function openFace(parts: Parts, { cache, health, mover }: FaceOptions): Face {
+export function openFace(parts: Parts, { cache, health, mover, s3 }: FaceOptions): Face {
   const { config, clock, log } = parts;
   const inFlight = makeInFlight();
   const addresses = makeClientAddress({ trustedProxies: config.clients.trustedProxies });
@@ -60,6 +63,7 @@ export function openFace(parts: Parts, { cache, health, mover }: FaceOptions): F
     monotonic: () => clock.monotonic(),
     onEnd: (exchange) => {
       tellEnd(parts, exchange);
+      if (exchange.digest) s3?.used(exchange.digest);
       inFlight.leave();
     },
     onUnreadable: (unreadable) => tellUnreadable(parts, unreadable),

@@ -1,4 +1,12 @@
-import { makeRedisLeases, openRedis, redisBeats, type BeatStore, type RedisOptions } from "@pullring/cluster";
+import {
+  makeRedisLeases,
+  makeRedisPurges,
+  openRedis,
+  redisBeats,
+  type BeatStore,
+  type RedisOptions,
+  type RedisPurges,
+} from "@pullring/cluster";
 import type { Leases } from "@pullring/core";
 
 import { systemRandom } from "./clock.ts";
@@ -10,6 +18,7 @@ import { pemSource } from "./pem-source.ts";
 export interface RedisSide {
   readonly beats: BeatStore;
   readonly leases: Leases;
+  readonly purges: RedisPurges;
   /** What of its setting can do harm. */
   warnings(): readonly string[];
   close(): Promise<void>;
@@ -17,8 +26,14 @@ export interface RedisSide {
 
 type RedisConfig = NonNullable<NonNullable<Config["cluster"]>["redis"]>;
 
+export interface RedisSideOptions {
+  readonly config: RedisConfig;
+  readonly self: string;
+  readonly onPurge: (key: string, atMs: number) => void;
+}
+
 /** Never waits for Redis to answer. */
-export function openRedisSide(parts: Parts, config: RedisConfig, self: string): RedisSide {
+export function openRedisSide(parts: Parts, { config, self, onPurge }: RedisSideOptions): RedisSide {
   const { clock, log, metrics } = parts;
   const redis = openRedis({ ...optionsOf(parts, config), clock, log, random: systemRandom });
   const leases = makeRedisLeases({
@@ -29,7 +44,17 @@ export function openRedisSide(parts: Parts, config: RedisConfig, self: string): 
     random: systemRandom,
     observe: ({ outcome }) => metrics.lease(outcome),
   });
-  return { beats: redisBeats(redis), leases, warnings: () => redis.warnings(), close: () => redis.close() };
+  const purges = makeRedisPurges({ redis, clock, onPurge });
+  return {
+    beats: redisBeats(redis),
+    leases,
+    purges,
+    warnings: () => redis.warnings(),
+    async close() {
+      await purges.close();
+      await redis.close();
+    },
+  };
 }
 
 function optionsOf(parts: Parts, config: RedisConfig): Omit<RedisOptions, "clock" | "log" | "random"> {

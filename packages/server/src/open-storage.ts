@@ -21,6 +21,8 @@ export interface Storage {
   readonly store: BlobStore;
   /** Those of this node before those that all share. */
   readonly records: RecordStore;
+  /** The links that this node has on disk: which digests there are, and where. */
+  readonly links: () => ReturnType<Records["list"]>;
   /** Shared by all nodes, where it is configured. */
   readonly s3: S3 | undefined;
   readonly pins: Pins;
@@ -62,7 +64,7 @@ export async function openStorage(parts: Parts, sharing: Omit<SharedOptions, "lo
     await disk.close();
     await lock?.release();
   };
-  return { store, records, s3, pins, disk, memory, close };
+  return { store, records, links: () => own.list("link"), s3, pins, disk, memory, close };
 }
 
 /** Pins follow tags, so the tags that are known from before this start must be seen once. */

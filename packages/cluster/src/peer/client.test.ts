@@ -289,3 +289,9 @@ test("a sink that takes no more holds the peer back", async (t) => {
   await done;
   assert.equal(taken, whole.length);
 });
+
+test("a peer tells of its fills", async (t) => {
+  const peer = await startPeer(t, { trust, service: service({}) });
+  const client = clientFor(t, { trust, urls: { n2: peer.url } });
+  assert.deepEqual(await client.fills("n2"), [{ digest: "sha256:n2" }]);
+});

@@ -20,6 +20,8 @@ export interface PeerClient {
   readonly manifests: PeerManifests;
   /** Resolves when the peer has purged. */
   purge(node: NodeId, order: PurgeOrder): Promise<void>;
+  /** What the peer tells of its fills: JSON that nobody has looked at yet. */
+  fills(node: NodeId): Promise<unknown>;
   /** Who answers at this origin; with `node`, only that one is believed. */
   hello(url: string, node?: NodeId, signal?: AbortSignal): Promise<PeerHello>;
   /** Ends every request that runs. */
@@ -47,6 +49,12 @@ export function makePeerClient(options: PeerClientOptions): PeerClient {
         headMs: peerLimits.ownerHeadMs,
         onAnswer: () => () => {},
       });
+    },
+    async fills(node) {
+      const body = collect(peerLimits.fillsBytesMax);
+      const { onAnswer } = body;
+      await call(node, { verb: "fills", target: { kind: "fills" }, headMs: peerLimits.helloMs, onAnswer });
+      return JSON.parse(body.text()) as unknown;
     },
     async hello(url, node, signal) {
       const body = collect(peerLimits.jsonBytesMax);

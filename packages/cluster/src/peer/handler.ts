@@ -33,6 +33,8 @@ export interface PeerHandlerOptions {
   /** The host of a member, as this node knows it: for its certificate. */
   readonly hostOf: (node: NodeId) => string | undefined;
   readonly clock: Clock;
+  /** What a peer's admin API is told of this node's fills: JSON. */
+  readonly fills: () => unknown;
   readonly sender: PeerSender;
   readonly observe?: (served: PeerServed) => void;
   /** The ring that a peer has told of. */
@@ -95,6 +97,8 @@ class PeerHandler {
     switch (target.kind) {
       case "hello":
         return this.#greet(exchange);
+      case "fills":
+        return this.#answers.sendJson(exchange, JSON.stringify(this.#options.fills()));
       case "purge":
         return this.#purge(exchange, body);
       case "manifest":

@@ -138,6 +138,7 @@ export async function startPeer(t: TestContext, options: PeerOptions): Promise<T
     trust,
     hostOf: options.hostOf ?? (() => undefined),
     clock,
+    fills: () => [{ digest: `sha256:${id}` }],
     sender,
     observe: (served) => void peer.served.push(served),
     onEpoch: (_, seen) => void peer.epochs.push(seen),

@@ -12,6 +12,7 @@ import { parseDigest, parseName, parseReference, isDigestReference, type Digest,
  * | `GET /peer/v1/get/tags/<tag>?…` | what the tag points at, JSON |
  * | `POST /peer/v1/purge` | nothing; the order is JSON |
  * | `GET /peer/v1/hello` | who the receiver is, JSON |
+ * | `GET /peer/v1/fills` | the fills that the receiver runs, JSON, for the admin API |
  *
  * `Range: bytes=N-` asks for a blob from byte N on. What both ends say beside stands in one header of JSON each, and one for its MAC.
  */
@@ -24,6 +25,7 @@ export const macHeader = "pullring-peer-mac";
 export type PeerTarget =
   | { readonly kind: "hello" }
   | { readonly kind: "purge" }
+  | { readonly kind: "fills" }
   | { readonly kind: "blob"; readonly verb: PeerVerb; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: "manifest"; readonly verb: PeerVerb; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: "tag"; readonly repository: Repository; readonly tag: Tag };
@@ -31,7 +33,7 @@ export type PeerTarget =
 export type PeerMethod = "GET" | "HEAD" | "POST";
 
 export function formatTarget(target: PeerTarget): string {
-  if (target.kind === "hello" || target.kind === "purge") return targetPrefix + target.kind;
+  if (!("repository" in target)) return targetPrefix + target.kind;
   const query = queryOf(target.repository);
   if (target.kind === "tag") return `${targetPrefix}get/tags/${target.tag}${query}`;
   return `${targetPrefix}${target.verb}/${target.kind}s/${target.digest}${query}`;
@@ -47,6 +49,7 @@ const upstreamGrammar = /^[A-Za-z0-9.:[\]_-]{1,255}$/;
 /** undefined: no verb of this version. */
 export function parseTarget(method: string | undefined, raw: string): PeerTarget | undefined {
   if (method === "GET" && raw === `${targetPrefix}hello`) return { kind: "hello" };
+  if (method === "GET" && raw === `${targetPrefix}fills`) return { kind: "fills" };
   if (method === "POST" && raw === `${targetPrefix}purge`) return { kind: "purge" };
   const [, verb, collection, reference = "", upstream = "", name = ""] = grammar.exec(raw) ?? [];
   if (verb !== "get" && verb !== "read") return undefined;

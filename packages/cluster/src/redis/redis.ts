@@ -37,7 +37,7 @@ class RedisLink implements Redis {
   readonly #link: Link;
   readonly #breaker: Breaker;
   readonly #hints: Hints;
-  readonly #said = new Set<string>();
+  readonly #saidAtMs = new Map<string, number>();
   #warnings: readonly string[] = [];
   #refused: Refused | undefined;
   #wasUp: boolean | undefined;
@@ -133,19 +133,20 @@ class RedisLink implements Redis {
     this.#breaker.answered();
     const { reason } = refusal;
     this.#refused = { script, reason, atMs: this.#options.clock.monotonic() };
-    this.#warnOnce(refusal.code, { reason }, "redis refuses");
+    this.#warn(refusal.code, { reason }, "redis refuses");
     if (refusal.isConnectionUseless) this.#link.drop(client, reason);
     return new RedisUnavailable(reason, { cause: error });
   }
 
   #take({ warnings }: Fitness): void {
     this.#warnings = warnings;
-    for (const warning of warnings) this.#warnOnce(warning, { warning }, "redis is not set up as it should be");
+    for (const warning of warnings) this.#warn(warning, { warning }, "redis is not set up as it should be");
   }
 
-  #warnOnce(key: string, facts: object, message: string): void {
-    if (this.#said.has(key)) return;
-    this.#said.add(key);
+  #warn(key: string, facts: object, message: string): void {
+    const now = this.#options.clock.monotonic();
+    if (now - (this.#saidAtMs.get(key) ?? -Infinity) < limits.sayAgainMs) return;
+    this.#saidAtMs.set(key, now);
     this.#options.log.warn(facts, message);
   }
 

@@ -64,20 +64,22 @@ export const drainAnswer = z.strictObject({
   told: z.boolean().meta({ description: "Whether the others can know; if not, they will with Redis' return" }),
 });
 
+const fill = z.strictObject({
+  digest: z.string(),
+  repository: z.string(),
+  bytes: count,
+  total: count.nullable(),
+  source: z.string().meta({ description: "upstream:<name>, s3, peer:<node>, or none while it waits" }),
+  lane: z.string().nullable(),
+  readers: count,
+  rate: z.number().meta({ description: "Bytes per second" }),
+});
+
+/** What one node tells another of its fills. */
+export const fillsTold = z.array(fill);
+
 export const fillsAnswer = z.strictObject({
-  fills: z.array(
-    z.strictObject({
-      node: nodeId,
-      digest: z.string(),
-      repository: z.string(),
-      bytes: count,
-      total: count.nullable(),
-      source: z.string().meta({ description: "upstream:<name>, s3, peer:<node>, or none while it waits" }),
-      lane: z.string().nullable(),
-      readers: count,
-      rate: z.number().meta({ description: "Bytes per second" }),
-    }),
-  ),
+  fills: z.array(z.strictObject({ node: nodeId, ...fill.shape })),
   missing,
 });
 

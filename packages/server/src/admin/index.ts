@@ -2,7 +2,7 @@
  * The admin API. `makeAdminApi` is a part of the admin listener's app; what it knows of the node it takes by the ports of `ports.ts`.
  */
 export { AdminProblem } from "./admin-problem.ts";
-export { fillsHere } from "./fills-here.ts";
+export { fillsHere, fillsOf } from "./fills-view.ts";
 export { loneDrainer, loneRing } from "./lone-node.ts";
 export type * from "./ports.ts";
 export { makePurger } from "./purger.ts";

@@ -13,7 +13,7 @@ import { makeMetrics } from "../observe/metrics.ts";
 import * as answers from "./answers.ts";
 import {
   AdminProblem,
-  fillsHere,
+  fillsOf,
   loneDrainer,
   loneRing,
   makeAdminApi,
@@ -367,7 +367,10 @@ test("a node that is alone is its own ring, owns every key, and has nobody to dr
   const { ask } = await open(t, {
     config,
     ring: loneRing(config.node),
-    fills: fillsHere(() => [{ progress: () => progress }]),
+    fills: fillsOf(
+      () => [{ progress: () => progress }],
+      () => Promise.reject(new Error("away")),
+    ),
     drainer: loneDrainer,
     purger: makePurger({ self: "solo", others: () => [], here: () => Promise.resolve(), at: () => Promise.reject() }),
   });

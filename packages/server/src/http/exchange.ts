@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 
 import type { Repository } from "@pullring/core";
+import type { Digest } from "@pullring/oci";
 
 import type { Outcome, Route } from "./errors.ts";
 
@@ -22,6 +23,8 @@ export interface Exchange {
   route: Route;
   repository?: Repository;
   reference?: string;
+  /** Of what is answered, where it has one. */
+  digest?: Digest;
   tier: Tier;
   outcome: Outcome;
   /** It got what another request had begun to fetch. */

@@ -35,6 +35,7 @@ export class Responder {
   /** Answers a GET or HEAD with a body: conditions, ranges, bytes. Closes the body. */
   async sendBody(exchange: Exchange, representation: Representation): Promise<void> {
     const { body } = representation;
+    exchange.digest = representation.digest;
     try {
       const { status, headers, parts } = select(exchange, representation);
       this.#writeHead(exchange, status, headers);

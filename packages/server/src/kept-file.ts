@@ -1,16 +1,16 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** Where a node keeps the last ring it saw, for a start without Redis. */
-export interface LastRingFile {
+/** One small JSON value that survives a restart. */
+export interface KeptFile {
   /** undefined when nothing was saved. Rejects when the file can't be read. */
   load(): Promise<unknown>;
   save(value: unknown): Promise<void>;
 }
 
-/** Beside the blobs, in a file that is only ever whole. */
-export function lastRingFile(diskPath: string): LastRingFile {
-  const path = join(diskPath, "v1", "ring.json");
+/** Beside the blobs, in a file that is only ever whole. One save at a time. */
+export function keptFile(diskPath: string, name: "ring" | "purges"): KeptFile {
+  const path = join(diskPath, "v1", `${name}.json`);
   return {
     async load() {
       const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {

@@ -1,0 +1,55 @@
+import type { Cache } from "@pullring/core";
+import type { Upstreams } from "@pullring/upstream";
+import type { FastifyInstance } from "fastify";
+
+import type { Drain } from "./drain.ts";
+import type { Health } from "./health/health.ts";
+import { serverLimits } from "./http/server-limits.ts";
+import type { InFlight } from "./in-flight.ts";
+import type { ClusterSide } from "./open-cluster.ts";
+import type { Storage } from "./open-storage.ts";
+import type { Parts } from "./parts.ts";
+
+export interface Running {
+  readonly why: string;
+  readonly app: FastifyInstance;
+  readonly admin: FastifyInstance;
+  readonly inFlight: InFlight;
+  readonly health: Health;
+  readonly cache: Cache;
+  readonly cluster: ClusterSide | undefined;
+  readonly drain: Drain | undefined;
+  readonly upstreams: Upstreams;
+  readonly storage: Storage;
+}
+
+/** Out of the ring, what is under way ends (or is cut after two minutes), and only then the parts close, those that others need last. */
+export async function stopNode({ clock, log }: Parts, running: Running): Promise<void> {
+  const { why, app, admin, inFlight, health, cache, cluster, upstreams, storage } = running;
+  log.info({ why, requests: inFlight.count() }, "draining");
+  health.drain();
+  await running.drain?.drain();
+  await withinDrain(clock, ended(running));
+  for (const fill of cache.fills.list()) fill.stop();
+  app.server.closeAllConnections();
+  await app.close();
+  await cache.fills.settled();
+  await cluster?.close();
+  await upstreams.close();
+  await storage.close();
+  await admin.close();
+  log.info({}, "stopped");
+  await log.flush();
+}
+
+/** Peers last: they may be copying what this node holds. */
+async function ended({ inFlight, drain, cluster, storage }: Running): Promise<void> {
+  await Promise.all([inFlight.idle(), drain?.done() ?? storage.s3?.flush(serverLimits.drainMs)]);
+  await cluster?.drained();
+}
+
+async function withinDrain(clock: Parts["clock"], work: Promise<void>): Promise<void> {
+  const over = new AbortController();
+  await Promise.race([work, clock.sleep(serverLimits.drainMs, over.signal).catch(() => {})]);
+  over.abort();
+}
