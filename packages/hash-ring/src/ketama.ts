@@ -51,11 +51,12 @@ function unpack(packed: Float64Array, count: number): Points {
   return { hashes: hashes.slice(0, kept), owners: owners.slice(0, kept), ties };
 }
 
-/** Host and port, a zero byte between: the port is what follows the last colon, if it is all digits. */
+/**
+ * Host and port, a zero byte between: the port is what follows the last colon, if it is all digits. Of a socket, which nginx knows by
+ * `unix:` in either case, all the rest is the host.
+ */
 function baseOf(ringName: string): number {
-  const [, host = ringName, port = ""] = ringName.startsWith("unix:")
-    ? [ringName, ringName.slice("unix:".length)]
-    : (/^(.*):(\d+)$/s.exec(ringName) ?? []);
+  const [, host = ringName, port = ""] = /^unix:(.*)$/is.exec(ringName) ?? /^(.*):(\d*)$/s.exec(ringName) ?? [];
   return crcText(crcByte(crcText(crcStart, host), 0), port);
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { crc32 } from "node:zlib";
 
 import fc from "fast-check";
 
@@ -45,11 +46,24 @@ test("points and owners are those that nginx was seen to have", () => {
 });
 
 test("a name's port is what follows its last colon, if it is all digits", () => {
-  const pointsOf = (ringName: string) => [...makePoints([{ id: "n", ringName, weight: 1 }]).hashes];
-  assert.deepEqual(pointsOf("unix:/run/x"), pointsOf("/run/x"));
-  assert.notDeepEqual(pointsOf("a:5000"), pointsOf("a5000"));
-  assert.notDeepEqual(pointsOf("a:http"), pointsOf("ahttp"));
-  assert.notDeepEqual(pointsOf("[::1]:5000"), pointsOf("[::1]:5001"));
+  // By another CRC-32 than the ring's own: the first point of a name is that of host, zero byte, port and four zero bytes.
+  const firstPoint = (host: string, port: string): number => crc32(`${host}\0${port}\0\0\0\0`);
+  for (const [ringName, host, port] of [
+    ["10.0.0.1:5000", "10.0.0.1", "5000"],
+    ["n1.example:05000", "n1.example", "05000"],
+    ["n1.example", "n1.example", ""],
+    ["5000", "5000", ""],
+    ["n1:http", "n1:http", ""],
+    ["[::1]:5000", "[::1]", "5000"],
+    ["[::1]", "[::1]", ""],
+    ["unix:/run/n1.sock", "/run/n1.sock", ""],
+    ["unix:/run/n1:5000", "/run/n1:5000", ""],
+    ["UNIX:/run/n1.sock", "/run/n1.sock", ""],
+    ["nœud:5000", "nœud", "5000"],
+  ] as const) {
+    const { hashes } = makePoints([{ id: "n", ringName, weight: 1 }]);
+    assert.ok(hashes.includes(firstPoint(host, port)), ringName);
+  }
 });
 
 test("the order in which members are given changes nothing", () => {
@@ -115,6 +129,24 @@ for (const algorithm of ["ketama", "rendezvous"] as const) {
   });
 }
 
+test("where points of two nodes fall together the lower id has it, whichever was given first, and the ring tells", () => {
+  // Found by search: both have a point at 993486573.
+  const [low, high] = [
+    { id: "a", ringName: "10.0.1.146:5000", weight: 1 },
+    { id: "b", ringName: "10.0.0.33:5000", weight: 1 },
+  ];
+  for (const members of [
+    [low, high],
+    [high, low],
+  ]) {
+    const ring = makeRing(members);
+    assert.deepEqual([ring.ties, ring.points], [1, 319]);
+    const { hashes, owners } = makePoints(ring.members);
+    assert.equal(owners[hashes.indexOf(993486573)], 0);
+  }
+  assert.equal(makeRing(nodes(3)).ties, 0);
+});
+
 test("an epoch is the same for the same ring only", () => {
   const [first = nodes(1)[0]!, ...rest] = nodes(3);
   const { epoch } = makeRing([first, ...rest]);
@@ -132,6 +164,7 @@ test("what is no ring is refused", () => {
     [node, node],
     [{ ...node, weight: 0 }],
     [{ ...node, weight: 1.5 }],
+    [{ ...node, weight: 101 }],
     [{ ...node, ringName: "" }],
   ])
     assert.throws(() => makeRing(members), RangeError);
