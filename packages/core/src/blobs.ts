@@ -89,8 +89,8 @@ export class Blobs {
    * `missing` when there is nothing from `offset` on.
    */
   async openLeaf(order: BlobOrder & { readonly offset: number }): Promise<OpenBlob> {
-    const { fills } = this.#options;
-    const { digest, offset } = order;
+    const { fills, links } = this.#options;
+    const { repository, digest, offset } = order;
     const local = await this.#openLocal(order);
     if (local) return local;
     const fill = fills.running(digest);
@@ -101,7 +101,7 @@ export class Blobs {
       throw nothingHere();
     }
     if (body) return { body, tier: fill.tier, access: holding.access, joined: true };
-    await this.#requireAs(holding.repository, order, holding.access);
+    await links.require(repository, { kind: "blob", digest, access: holding.access });
     const left = fills.openLeft(digest);
     if (!left) throw nothingHere();
     return { body: left, tier: "disk", access: holding.access, joined: false };

@@ -1,11 +1,11 @@
 import type { Digest } from "@pullring/oci";
 
-import type { SharedBlobs } from "./cluster-ports.ts";
+import type { Holding, SharedBlobs } from "./cluster-ports.ts";
 import { hasCode } from "./errors.ts";
 import type { FillGate } from "./fill-gate.ts";
 import type { FillSource } from "./fill-source.ts";
 import { Fill, type FillEnd } from "./fill.ts";
-import { LeftSpools, type HeldSpool, type LeftHolding } from "./left-spools.ts";
+import { LeftSpools, type HeldSpool } from "./left-spools.ts";
 import { limits } from "./limits.ts";
 import type { Observe } from "./observe.ts";
 import type { Place } from "./places.ts";
@@ -105,11 +105,9 @@ export class Fills {
     await this.#ends.get(fill);
   }
 
-  /** What a leaf can have of a fill that runs or has broken, and the repository it went under. */
-  holding(digest: Digest): LeftHolding | undefined {
-    const fill = this.running(digest);
-    const holding = fill?.holding();
-    return fill && holding ? { ...holding, repository: fill.repository } : this.#left.holding(digest);
+  /** What a leaf can have of a fill that runs or has broken. */
+  holding(digest: Digest): Holding | undefined {
+    return this.running(digest)?.holding() ?? this.#left.holding(digest);
   }
 
   /** A reader of the spool that a broken fill left, up to its end. */
@@ -154,10 +152,9 @@ export class Fills {
       if (end.kept && isNew) this.#options.shared?.upload(fill.digest);
     } else if (end.state !== "passed" && end.spool && held && end.bytes > 0) {
       const isOurs = [...held.brought.values()].every(({ tier }) => tier === "upstream");
-      const { repository } = fill;
       const access = await fill.access.catch(() => undefined);
       const keptMs = isOurs ? limits.spoolKeptMs : limits.peerSpoolKeptMs;
-      this.#left.leave(fill.digest, held, { repository, access, size: fill.progress().size, keptMs });
+      this.#left.leave(fill.digest, held, { access, size: fill.progress().size, keptMs });
     } else await end.spool?.settle("drop");
   }
 

@@ -4,7 +4,7 @@ import type { Holding } from "./cluster-ports.ts";
 import { PullringError } from "./errors.ts";
 import { limits } from "./limits.ts";
 import type { Place } from "./places.ts";
-import type { Access, Body, Clock, Repository, Spool } from "./ports.ts";
+import type { Access, Body, Clock, Spool } from "./ports.ts";
 
 /** A spool outlives the fill that opened it, so whom it tells of its growth can change. */
 export interface HeldSpool {
@@ -16,16 +16,16 @@ export interface HeldSpool {
   access?: Access | undefined;
 }
 
-/** What is known of the blob whose beginning a spool holds. */
+/**
+ * What is known of the blob whose beginning a spool holds. Not whose it is: fills of several repositories may have gone on with it, and
+ * some of them had no right to what they found.
+ */
 export interface LeftFacts {
-  readonly repository: Repository;
   readonly size: number | undefined;
   readonly access: Access | undefined;
 }
 
 type Left = HeldSpool & LeftFacts;
-
-export type LeftHolding = Holding & { readonly repository: Repository };
 
 /** The spools of fills that broke or stopped, each for a while: for the next fill to go on with, and for peers to copy. */
 export class LeftSpools {
@@ -43,9 +43,9 @@ export class LeftSpools {
   }
 
   leave(digest: Digest, held: HeldSpool, facts: LeftFacts & { readonly keptMs: number }): void {
-    const { repository, size = held.size, access = held.access } = facts;
+    const { size = held.size, access = held.access } = facts;
     held.onGrow = () => {};
-    const left = Object.assign(held, { repository, size, access });
+    const left = Object.assign(held, { size, access });
     this.#left.set(digest, left);
     const oldest = this.#left.size > limits.spoolsKeptMax ? this.#left.keys().next().value : undefined;
     if (oldest) void this.drop(oldest);
@@ -64,12 +64,12 @@ export class LeftSpools {
   }
 
   /** What there is for a peer: nothing of a blob whose size is unknown, since no body could be promised of it. */
-  holding(digest: Digest): LeftHolding | undefined {
+  holding(digest: Digest): Holding | undefined {
     const left = this.#left.get(digest);
     if (!left || left.size === undefined || left.access === undefined || left.spool.start > 0) return undefined;
-    const { repository, size, access } = left;
+    const { size, access } = left;
     const bytes = readableOf(left.spool.end, size);
-    return bytes > 0 ? { state: "partial", bytes, size, access, repository } : undefined;
+    return bytes > 0 ? { state: "partial", bytes, size, access } : undefined;
   }
 
   /** A reader up to the spool's end, where it is cut. */

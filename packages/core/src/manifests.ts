@@ -97,7 +97,9 @@ export class Manifests {
       const outcome = await result;
       if ("manifest" in outcome) {
         const { manifest } = outcome;
-        if (joined) await links.require(repository, { kind: "manifest", digest, access: manifest.access });
+        // A forward that ends here may have joined a flight of another repository, so having begun a flight says nothing.
+        if (joined || repositoryKey(outcome.repository) !== repositoryKey(repository))
+          await links.require(repository, { kind: "manifest", digest, access: manifest.access });
         return { ...manifest, joined };
       }
       const { error } = outcome;
