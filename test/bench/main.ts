@@ -1,4 +1,4 @@
-// `npm run bench -- [hits manifests cold crowd mixed] [--quick]`: Pullring beside Debian's docker-registry and nginx, in one
+// `npm run bench -- [hits manifests cold crowd hop mixed] [--quick]`: Pullring beside Debian's docker-registry and nginx, in one
 // run. Without arguments all sections run and docs/benchmarks.md is written anew.
 import { mkdtempDisposable, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -14,10 +14,18 @@ import { holds, page, type Report, reportText } from "./report.ts";
 import { cold } from "./sections/cold.ts";
 import { crowd } from "./sections/crowd.ts";
 import { hits } from "./sections/hits.ts";
+import { hop } from "./sections/hop.ts";
 import { manifests } from "./sections/manifests.ts";
 import { mixed } from "./sections/mixed.ts";
 
-const sections: Readonly<Record<string, (bench: Bench) => Promise<Report>>> = { hits, manifests, cold, crowd, mixed };
+const sections: Readonly<Record<string, (bench: Bench) => Promise<Report>>> = {
+  hits,
+  manifests,
+  cold,
+  crowd,
+  hop,
+  mixed,
+};
 
 /** How many different blobs there are of each size, in MB; of 400 MB one to warm up, and one for each round of cold fills. */
 const blobsPerSize = (rounds: number): ReadonlyMap<number, number> =>

@@ -46,11 +46,11 @@ function leaves(path: string, name: string): boolean {
   return target.split("/")[1] !== path.split("/")[1];
 }
 
-test("core and oci do no I/O", () => {
-  const pure = files("packages/core/src/**/*.ts", "packages/oci/src/**/*.ts").filter((source) => !isTest(source));
+test("core, oci and hash-ring do no I/O", () => {
+  const pure = files("packages/{core,oci,hash-ring}/src/**/*.ts").filter((source) => !isTest(source));
   const wrong = pure.flatMap(({ path, text }) =>
     imports(text)
-      .filter((name) => !/^(?:@pullring\/(?:oci|core)|\.{1,2}\/.*|node:crypto)$/.test(name))
+      .filter((name) => !/^(?:@pullring\/(?:oci|core|hash-ring)|\.{1,2}\/.*|node:crypto)$/.test(name))
       .map((name) => `${path} → ${name}`),
   );
   assert.deepEqual(wrong, []);

@@ -1,7 +1,7 @@
 import { backMemory } from "../back-memory.ts";
 import { type Bench, withContestants } from "../bench.ts";
 import type { Report } from "../report.ts";
-import { alternate, type Figures, medianOf, type Sample, sample, warmUp } from "../rounds.ts";
+import { alternate, type Figures, medianOf, type Sample, sampleToTheEnd, warmUp } from "../rounds.ts";
 
 export const names = ["pullring", "docker-registry", "nginx cache"] as const;
 type Name = (typeof names)[number];
@@ -37,7 +37,7 @@ export function coldFills(
       rounds: bench.rounds,
       async measure(name, round) {
         await backMemory(bench.dir);
-        const figures = await sample(contestants[name], { targets: rest.slice(round, round + 1), connections });
+        const figures = await sampleToTheEnd(contestants[name], { targets: rest.slice(round, round + 1), connections });
         return { ...figures, rssPeakBytes: contestants[name].rssPeakBytes() };
       },
     });
