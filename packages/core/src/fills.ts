@@ -147,9 +147,12 @@ export class Fills {
 
   /** What becomes of the bytes. Only then is the lease let go, so that whoever has it next finds them. */
   async #settle({ fill, held, end }: Ended): Promise<void> {
+    const { store, shared, tombstones } = this.#options;
     if (end.state === "done") {
       const isNew = [...(held?.brought.values() ?? [])].some(({ tier }) => tier === "upstream");
-      if (end.kept && isNew) this.#options.shared?.upload(fill.digest);
+      // Publishing takes a while, and a purge meanwhile found nothing to remove.
+      if (end.kept && tombstones.isPurged(fill.digest, fill.beganAt)) await store.remove(fill.digest);
+      else if (end.kept && isNew) shared?.upload(fill.digest);
     } else if (end.state !== "passed" && end.spool && held && end.bytes > 0) {
       const isOurs = [...held.brought.values()].every(({ tier }) => tier === "upstream");
       const access = await fill.access.catch(() => undefined);

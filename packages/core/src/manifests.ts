@@ -262,7 +262,9 @@ export class Manifests {
     await spool.append(bytes);
     const matches = (await spool.finish()) === digest;
     const isKept = await spool.settle(matches ? { keep: lane.access } : "drop");
-    if (isKept && tier === "upstream") shared?.upload(digest);
+    // A purge meanwhile found nothing to remove.
+    if (isKept && tombstones.isPurged(digest, beganAt)) await store.remove(digest);
+    else if (isKept && tier === "upstream") shared?.upload(digest);
     return fetched;
   }
 

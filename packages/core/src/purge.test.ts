@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import type { Digest } from "@pullring/oci";
+import { imageManifest, repositoryA, testCluster, type TestCluster, type TestNode } from "@pullring/testkit";
+
+/** Holds back every publication on the node until told; `begun` resolves with the first. */
+function holdPublications({ store }: TestNode) {
+  const begun = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<void>();
+  const open = store.spool.bind(store);
+  store.spool = async (digest, options) => {
+    const spool = await open(digest, options);
+    const settle = spool.settle.bind(spool);
+    spool.settle = async (outcome) => {
+      begun.resolve();
+      await gate.promise;
+      return settle(outcome);
+    };
+    return spool;
+  };
+  return { begun: begun.promise, goOn: gate.resolve };
+}
+
+async function purgedMeanwhile(cluster: TestCluster, digest: Digest, pull: (node: TestNode) => Promise<unknown>) {
+  const [owner] = cluster.ring(digest);
+  assert.ok(owner);
+  const { begun, goOn } = holdPublications(owner);
+  const pulling = pull(owner);
+  await cluster.until(begun);
+  await owner.cache.purge({ digest, atMs: cluster.clock.now() });
+  goOn();
+  await cluster.until(pulling);
+  await cluster.clock.advance(1_000);
+  return { isHeld: owner.store.held.has(digest), isShared: cluster.shared.held.has(digest) };
+}
+
+test("a blob that is purged while it is being published is not there afterwards, nor uploaded", async () => {
+  const cluster = testCluster({ nodes: 2, hasShared: true });
+  const digest = cluster.upstream.put(repositoryA, Buffer.alloc(1_000_000, 7));
+  const found = await purgedMeanwhile(cluster, digest, async ({ cache }) => {
+    const { body } = await cache.blobs.open({ repository: repositoryA, digest, client: "c" });
+    body.close();
+  });
+  assert.deepEqual(found, { isHeld: false, isShared: false });
+});
+
+test("a manifest that is purged while it is being published is not there afterwards, nor uploaded", async () => {
+  const cluster = testCluster({ nodes: 2, hasShared: true });
+  const manifest = imageManifest(`sha256:${"c".repeat(64)}`, `sha256:${"1".repeat(64)}`);
+  const mediaType = "application/vnd.oci.image.manifest.v1+json";
+  const digest = cluster.upstream.put(repositoryA, manifest, { mediaType });
+  const found = await purgedMeanwhile(cluster, digest, ({ cache }) => cache.manifests.get(repositoryA, digest));
+  assert.deepEqual(found, { isHeld: false, isShared: false });
+});
