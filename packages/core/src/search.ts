@@ -172,7 +172,8 @@ export class Search {
       const answer = await cluster.leases.acquire(digest, watch.broken());
       if (answer.state === "unavailable") return undefined;
       if (answer.state === "acquired") {
-        await this.close();
+        // One that was lost for a while may be the same again, and is not to be let go then.
+        if (this.#lease !== answer.lease) await this.close();
         this.#lease = answer.lease;
         wanted.signal.throwIfAborted();
         // Whoever had it before may have brought all of it, or a part.
