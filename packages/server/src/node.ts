@@ -41,9 +41,13 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
   const parts: Parts = { config, log, clock, metrics };
   const mover = makeByteMover(loadSendfile());
   // Storage is opened first, and asks later who does the house-keeping of what is shared.
-  const late: { cluster?: ClusterSide | undefined; purges?: PurgeLog } = {};
+  const late: { cluster?: ClusterSide | undefined } = {};
+  // S3 tells of each purge once, perhaps before there is somebody to obey.
+  const obeying = Promise.withResolvers<PurgeLog>();
   const onPurge = (order: PurgeOrder): void =>
-    void late.purges?.obey(order).catch((error: unknown) => log.error({ err: error }, "a purge failed"));
+    void obeying.promise
+      .then((purges) => purges.obey(order))
+      .catch((error: unknown) => log.error({ err: error }, "a purge failed"));
   const storage = await openStorage(parts, {
     exclusively: (name, run) => late.cluster?.exclusively(name, run) ?? run(),
     onPurge,
@@ -62,7 +66,9 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
   });
   const carryOut = (order: PurgeOrder): Promise<void> => cache.purge(order);
   const file = keptFile(config.storage.disk.path, "purges");
-  const purges = (late.purges = await openPurgeLog({ file, clock, log, carryOut }));
+  const recall = (order: PurgeOrder): void => cache.entomb(order);
+  const purges = await openPurgeLog({ file, clock, log, carryOut, recall });
+  obeying.resolve(purges);
   const drain = cluster && makeDrain(parts, { storage, cluster });
   readMetrics(parts, { cache, storage, cluster });
   const health = makeHealth({ degradedBy: () => degradedBy(storage, cluster) });

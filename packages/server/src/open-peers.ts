@@ -41,6 +41,8 @@ export interface PeersOptions {
 export function openPeers(parts: Parts, { config, self, membership, mover }: PeersOptions): Peers {
   const { clock, log, metrics } = parts;
   const trust = openTrust(parts, config);
+  const allowed = config.allow && networks(config.allow);
+  const admits = allowed && ((address: string): boolean => allowed.contains(address));
   const common = {
     trust,
     clock,
@@ -49,6 +51,7 @@ export function openPeers(parts: Parts, { config, self, membership, mover }: Pee
   };
   const client = makePeerClient({
     ...common,
+    admits,
     self: self.id,
     urlOf: (node) => membership()?.urlOf(node),
     report: (node, health) => membership()?.report(node, health),
@@ -72,9 +75,7 @@ export function openPeers(parts: Parts, { config, self, membership, mover }: Pee
         },
         onFault: (error) => log.error({ err: error }, "a peer could not be answered"),
       });
-      const allowed = config.allow && networks(config.allow);
-      const admits = allowed && { admits: (address: string) => allowed.contains(address) };
-      listener = await openPeerListener({ listen: config.listen, trust, handler, ...admits });
+      listener = await openPeerListener({ listen: config.listen, trust, handler, ...(admits && { admits }) });
     },
     drained: async () => listener?.drain(),
     close: async () => listener?.close(),

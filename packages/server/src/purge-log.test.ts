@@ -18,8 +18,10 @@ function rig() {
     save: (value: unknown) => Promise.resolve(void (kept = JSON.parse(JSON.stringify(value)) as unknown)),
   };
   const carryOut = (order: PurgeOrder): Promise<void> => Promise.resolve(void carried.push(order));
-  const open = () => openPurgeLog({ file, clock, log: { warn: () => {} }, carryOut });
-  return { clock, carried, open, kept: () => kept };
+  const recalled: PurgeOrder[] = [];
+  const recall = (order: PurgeOrder): void => void recalled.push(order);
+  const open = () => openPurgeLog({ file, clock, log: { warn: () => {} }, carryOut, recall });
+  return { clock, carried, recalled, open, kept: () => kept };
 }
 
 test("word of a purge that was carried out is not obeyed again, not after a restart either", async () => {
@@ -31,6 +33,16 @@ test("word of a purge that was carried out is not obeyed again, not after a rest
   assert.equal(carried.length, 1);
   await eventually(() => kept() !== undefined);
   await (await open()).obey(order);
+  assert.equal(carried.length, 1);
+});
+
+test("what was purged before a restart is remembered after it, and not carried out again", async () => {
+  const { clock, carried, recalled, open, kept } = rig();
+  const order = { repository: { upstream: "docker.io", name: "library/alpine" }, atMs: clock.now() };
+  await (await open()).run(order);
+  await eventually(() => kept() !== undefined);
+  await open();
+  assert.deepEqual(recalled, [order]);
   assert.equal(carried.length, 1);
 });
 

@@ -2,7 +2,7 @@ import type { Clock, PurgeOrder } from "@pullring/core";
 
 import type { KeptFile } from "./kept-file.ts";
 import type { Log } from "./observe/log.ts";
-import { purgeKey } from "./purge-key.ts";
+import { purgeKey, purgeOrderOf } from "./purge-key.ts";
 
 /** As long as word of a purge is left in Redis and in S3. */
 const keptMs = 7 * 86_400_000;
@@ -26,10 +26,16 @@ export interface PurgeLogOptions {
   readonly clock: Clock;
   readonly log: Pick<Log, "warn">;
   readonly carryOut: (order: PurgeOrder) => Promise<void>;
+  /** Told at the start of every purge that was carried out before. */
+  readonly recall: (order: PurgeOrder) => void;
 }
 
-export async function openPurgeLog({ file, clock, log, carryOut }: PurgeLogOptions): Promise<PurgeLog> {
+export async function openPurgeLog({ file, clock, log, carryOut, recall }: PurgeLogOptions): Promise<PurgeLog> {
   const done = new Map(entriesOf(await file.load().catch(() => undefined)));
+  for (const [key, atMs] of done) {
+    const order = purgeOrderOf(key, atMs);
+    if (order) recall(order);
+  }
   let saving: Promise<void> | undefined;
   let isStale = false;
 

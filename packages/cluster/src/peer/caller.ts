@@ -20,6 +20,8 @@ export interface CallerOptions {
   readonly self: NodeId;
   readonly epoch: () => string;
   readonly trust: PeerTrust;
+  /** Whether an address may be dialled; absent = any. */
+  readonly admits?: ((address: string) => boolean) | undefined;
   readonly clock: Clock;
   /** What an exchange told of a peer's health. */
   readonly report: (node: NodeId, health: "ok" | "refused" | "timeout") => void;
@@ -71,9 +73,9 @@ class SealingCaller implements Caller {
   readonly #connections: Connections;
 
   constructor(options: CallerOptions) {
-    const { clock, trust } = options;
+    const { clock, trust, admits } = options;
     this.#options = options;
-    this.#connections = makeConnections({ clock, tls: trust.tls });
+    this.#connections = makeConnections({ clock, tls: trust.tls, admits });
   }
 
   async call(call: Call): Promise<AnswerFacts> {

@@ -295,3 +295,16 @@ test("a peer tells of its fills", async (t) => {
   const client = clientFor(t, { trust, urls: { n2: peer.url } });
   assert.deepEqual(await client.fills("n2"), [{ digest: "sha256:n2" }]);
 });
+
+test("an address that peers may not have is not dialled, by a name or by itself", async (t) => {
+  const peer = await startPeer(t, { trust, service: service({}) });
+  const byName = peer.url.replace("127.0.0.1", "localhost");
+  const asked: string[] = [];
+  const admits = (address: string): boolean => {
+    asked.push(address);
+    return false;
+  };
+  const client = clientFor(t, { trust, admits, urls: { n2: peer.url, n3: byName } });
+  for (const node of ["n2", "n3"]) await assert.rejects(client.fills(node), { code: "unreachable" });
+  assert.ok(asked.includes("127.0.0.1") && peer.served.length === 0);
+});

@@ -1,4 +1,5 @@
-import type { OnReadOpts, Socket } from "node:net";
+import { lookup } from "node:dns";
+import { isIP, type LookupFunction, type OnReadOpts, type Socket } from "node:net";
 import type { PeerCertificate } from "node:tls";
 
 import type { Clock, NodeId } from "@pullring/core";
@@ -27,6 +28,8 @@ export interface PeerConnections {
 export interface ConnectionsOptions {
   readonly clock: Clock;
   readonly tls?: PeerTls | undefined;
+  /** Whether an address may be dialled: looked at as the socket will use it, because a name may resolve to anything. */
+  readonly admits?: ((address: string) => boolean) | undefined;
 }
 
 export interface Connections {
@@ -94,7 +97,7 @@ type Dial = (options: buildConnector.Options, callback: buildConnector.Callback)
 function makeConnector(
   node: NodeId | undefined,
   url: URL,
-  { clock, tls }: ConnectionsOptions,
+  { clock, tls, admits }: ConnectionsOptions,
   onread?: OnReadOpts,
 ): buildConnector.connector {
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
@@ -107,6 +110,7 @@ function makeConnector(
       // A session that goes on would go on without the certificate being looked at.
       maxCachedSessions: 0,
       ...(onread && { onread }),
+      ...(admits && { lookup: admittedOf(admits) }),
       ...(pem && {
         ...pem,
         minVersion: "TLSv1.2",
@@ -123,6 +127,10 @@ function makeConnector(
       process.nextTick(() => callback(new PeerFault("refused", `${target.protocol} is not how peers talk here`), null));
       return;
     }
+    if (admits && isIP(host) !== 0 && !admits(host)) {
+      process.nextTick(() => callback(notAdmitted(host), null));
+      return;
+    }
     const now = read();
     if (now && pem && (now.ca !== pem.ca || now.cert !== pem.cert || now.key !== pem.key)) dial = build((pem = now));
     const done = new AbortController();
@@ -136,3 +144,16 @@ function makeConnector(
     );
   };
 }
+
+const notAdmitted = (host: string): PeerFault => new PeerFault("refused", `${host} is at no address that peers have`);
+
+const admittedOf =
+  (admits: (address: string) => boolean): LookupFunction =>
+  (hostname, options, callback) =>
+    lookup(hostname, { ...options, all: true }, (error, addresses) => {
+      const admitted = error ? [] : addresses.filter(({ address }) => admits(address));
+      const [first] = admitted;
+      if (error || !first) callback(error ?? notAdmitted(hostname), "");
+      else if (options.all) callback(null, admitted);
+      else callback(null, first.address, first.family);
+    });

@@ -148,6 +148,7 @@ export async function startPeer(t: TestContext, options: PeerOptions): Promise<T
 }
 
 export interface ClientOptions {
+  readonly admits?: (address: string) => boolean;
   readonly urls: Readonly<Record<NodeId, string>>;
   readonly trust?: PeerTrust;
   readonly clock?: Clock;
@@ -163,12 +164,13 @@ export interface TestClient extends PeerClient {
 /** The sending end of a node. Ends with the test. */
 export function clientFor(
   t: TestContext,
-  { urls, trust = {}, clock = realClock, self = "n1" }: ClientOptions,
+  { urls, admits, trust = {}, clock = realClock, self = "n1" }: ClientOptions,
 ): TestClient {
   const reports: string[] = [];
   const asked: PeerAsked[] = [];
   const epochs: string[] = [];
   const client = makePeerClient({
+    admits,
     self,
     trust,
     clock,
