@@ -12,7 +12,7 @@ import { Manifests } from "./manifests.ts";
 import type { Observe } from "./observe.ts";
 import type { Pins } from "./pins.ts";
 import type { BlobSource, BlobStore, Clock, ListSource, ManifestSource, RecordStore } from "./ports.ts";
-import { purge } from "./purge.ts";
+import { entomb, purge } from "./purge.ts";
 import { makeQuarantine } from "./quarantine.ts";
 import { makeRecent } from "./recent.ts";
 import { Search, type SearchOrder } from "./search.ts";
@@ -51,6 +51,8 @@ export interface Cache {
   /** What this node does for its peers. */
   readonly peers: PeerService;
   purge(order: PurgeOrder): Promise<void>;
+  /** Remembers a purge of before this start: records from before it, here or in S3, are not taken for good again. */
+  entomb(order: PurgeOrder): void;
 }
 
 /** Builds the parts upon each other; nothing starts by itself. */
@@ -108,7 +110,8 @@ export function makeCache(deps: CacheDeps): Cache {
   const purgeHere = (order: PurgeOrder): Promise<void> => purge({ store, fills, tags, tombstones }, order);
   const peers = servePeers({ blobs, manifests, tags, purge: purgeHere, observe });
   const counts = (): FillCounts => sum(gates.forward.counts(), gates.owner.counts());
-  return { blobs, manifests, tags, lists, fills, gate: { counts }, peers, purge: purgeHere };
+  const entombHere = (order: PurgeOrder): void => entomb(tombstones, order);
+  return { blobs, manifests, tags, lists, fills, gate: { counts }, peers, purge: purgeHere, entomb: entombHere };
 }
 
 const sum = (a: FillCounts, b: FillCounts): FillCounts => ({

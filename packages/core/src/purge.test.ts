@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import type { Digest } from "@pullring/oci";
+import type { Digest, Tag } from "@pullring/oci";
 import { imageManifest, repositoryA, testCluster, type TestCluster, type TestNode } from "@pullring/testkit";
+
+const latest = "latest" as Tag;
 
 /** Holds back every publication on the node until told; `begun` resolves with the first. */
 function holdPublications({ store }: TestNode) {
@@ -52,4 +54,19 @@ test("a manifest that is purged while it is being published is not there afterwa
   const digest = cluster.upstream.put(repositoryA, manifest, { mediaType });
   const found = await purgedMeanwhile(cluster, digest, ({ cache }) => cache.manifests.get(repositoryA, digest));
   assert.deepEqual(found, { isHeld: false, isShared: false });
+});
+
+test("a tag record from before a purge that was entombed at the start is not taken for good", async () => {
+  const { upstream, nodes, until, clock } = testCluster({ nodes: 1 });
+  const [node] = nodes;
+  assert.ok(node);
+  const manifest = imageManifest(`sha256:${"c".repeat(64)}`, `sha256:${"1".repeat(64)}`);
+  upstream.put(repositoryA, manifest, { tag: latest, mediaType: "application/vnd.oci.image.manifest.v1+json" });
+  await until(node.cache.tags.get(repositoryA, latest));
+  await clock.advance(1_000);
+  node.cache.entomb({ repository: repositoryA, atMs: clock.now() });
+  await clock.advance(1_000);
+  upstream.requests.length = 0;
+  await until(node.cache.tags.get(repositoryA, latest));
+  assert.equal(upstream.count("manifest_head"), 1);
 });

@@ -16,13 +16,16 @@ export interface PurgeParts {
  * still runs, is not published after it.
  */
 export async function purge({ store, fills, tags, tombstones }: PurgeParts, order: PurgeOrder): Promise<void> {
-  const { repository, tag, digest, atMs } = order;
+  const { repository, tag, digest } = order;
+  entomb(tombstones, order);
   if (digest !== undefined) {
-    tombstones.put(digest, atMs);
     await fills.forget(digest);
     await store.remove(digest);
-  } else if (repository && tag !== undefined) {
-    tombstones.put(tagKey(repository, tag), atMs);
-    await tags.forget(repository, tag);
-  } else if (repository) tombstones.put(repositoryKey(repository), atMs);
+  } else if (repository && tag !== undefined) await tags.forget(repository, tag);
+}
+
+/** Only remembers it: what came since stays. */
+export function entomb(tombstones: Tombstones, { repository, tag, digest, atMs }: PurgeOrder): void {
+  if (digest !== undefined) tombstones.put(digest, atMs);
+  else if (repository) tombstones.put(tag === undefined ? repositoryKey(repository) : tagKey(repository, tag), atMs);
 }
