@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import type { ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { test } from "node:test";
 
@@ -65,4 +66,29 @@ test("a listener that drains lets go of those who ask nothing", async () => {
   socket.on("error", () => {});
   await listener.close();
   await assert.rejects(ask(`http://127.0.0.1:${listener.port}/`));
+});
+
+test("a listener that drains answers what it was asked, and then ends that connection", async () => {
+  const asked = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<void>();
+  const answer = async (response: ServerResponse): Promise<void> => {
+    asked.resolve();
+    await gate.promise;
+    response.writeHead(200, ["content-length", "0"]);
+    response.end();
+  };
+  const listener = await openPeerListener({
+    listen: { host: "127.0.0.1", port: 0 },
+    trust: {},
+    handler: (_request, response) => void answer(response),
+  });
+  const socket = connect(listener.port, "127.0.0.1");
+  const get = "GET / HTTP/1.1\r\nHost: n1\r\n\r\n";
+  socket.write(get);
+  await asked.promise;
+  const drained = listener.drain();
+  // The first was asked before and may be answered as ever, the second may not.
+  socket.on("data", () => socket.write(get));
+  gate.resolve();
+  await drained;
 });

@@ -1,4 +1,10 @@
-import { createServer as createHttpServer, type RequestListener, type Server, type ServerOptions } from "node:http";
+import {
+  createServer as createHttpServer,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 
@@ -15,7 +21,7 @@ export interface PeerListenerOptions {
 
 export interface PeerListener {
   readonly port: number;
-  /** No new connections; resolves when those that are open have ended. */
+  /** No new connections, and one more answer over each that is in use; resolves when all have ended. */
   drain(): Promise<void>;
   /** Ends what is still open. */
   close(): Promise<void>;
@@ -35,6 +41,10 @@ export async function openPeerListener({ listen, trust, handler, admits }: PeerL
   requireTrust(listen.host, trust);
   const server = trust.tls ? makeTlsServer(trust.tls, handler) : createHttpServer(options, handler);
   server.maxConnections = peerLimits.connectionsMax;
+  // While this node leaves, peers may go on asking over one connection for as long as they like.
+  server.prependListener("request", (_request, response: ServerResponse) => {
+    if (!server.listening) response.setHeader("connection", "close");
+  });
   if (admits)
     server.prependListener("connection", (socket: Socket) => {
       if (!admits(socket.remoteAddress ?? "")) socket.destroy();
