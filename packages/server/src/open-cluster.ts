@@ -32,7 +32,9 @@ export interface ClusterSide {
   degradedBy(): readonly string[];
   /** Takes no new connections of peers; resolves when what they asked for has ended. */
   drained(): Promise<void>;
-  /** Cuts what peers still ask for, and tells the others that this node is gone. */
+  /** Cuts what peers still ask for. */
+  hangUp(): Promise<void>;
+  /** Tells the others that this node is gone. */
   close(): Promise<void>;
 }
 
@@ -90,8 +92,8 @@ async function openMember(
     leaveWord: async (order) => redis?.purges.put(purgeKey(order), order.atMs),
     drained: () => peers.drained(),
     degradedBy: () => [...membership.status().reasons, ...(redis?.warnings() ?? [])],
+    hangUp: () => peers.close(),
     async close() {
-      await peers.close();
       await membership.leave();
       await client.close();
       await redis?.close();

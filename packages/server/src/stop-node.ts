@@ -30,9 +30,13 @@ export async function stopNode({ clock, log }: Parts, running: Running): Promise
   health.drain();
   await running.drain?.drain();
   await withinDrain(clock, ended(running));
-  for (const fill of cache.fills.list()) fill.stop();
+  const stopFills = (): void => cache.fills.list().forEach((fill) => fill.stop());
+  stopFills();
   app.server.closeAllConnections();
   await app.close();
+  // A fill may be over and wait for its readers only; and a peer may have begun one meanwhile.
+  await cluster?.hangUp();
+  stopFills();
   await cache.fills.settled();
   await cluster?.close();
   await upstreams.close();
