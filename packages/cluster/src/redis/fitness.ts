@@ -3,7 +3,10 @@ import { refusalOf } from "./unavailable.ts";
 
 /** What a server that can be used tells of itself, in words for who looks after it. */
 export interface Fitness {
+  /** What does harm as it is set up. */
   readonly warnings: readonly string[];
+  /** What to know: packagers mend old versions too, so that a node is not called degraded for ever by a guess. */
+  readonly advice: readonly string[];
 }
 
 interface Series {
@@ -43,9 +46,13 @@ export async function fitnessOf(client: Client): Promise<Fitness> {
     throw error;
   });
   if (typeof reply !== "string")
-    return { warnings: ["this user may not ask INFO, so nobody knows Redis' version and maxmemory-policy"] };
+    return {
+      warnings: [],
+      advice: ["this user may not ask INFO, so nobody knows Redis' version and maxmemory-policy"],
+    };
   if (field(reply, "loading") === "1") throw new Error("LOADING: still loading its data");
   const role = field(reply, "role");
   if (role !== undefined && role !== "master") throw new Error(`READONLY: a ${role} that takes no writes`);
-  return { warnings: [versionWarning(reply), policyWarning(reply)].filter((text) => text !== undefined) };
+  const [warning, advice] = [policyWarning(reply), versionWarning(reply)];
+  return { warnings: warning === undefined ? [] : [warning], advice: advice === undefined ? [] : [advice] };
 }

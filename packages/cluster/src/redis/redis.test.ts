@@ -154,13 +154,13 @@ test("eviction, an old version and a user without INFO are told, each once", asy
   server.info = "redis_version:7.2.4\r\nrole:master\r\nmaxmemory_policy:allkeys-lru\r\n";
   const { redis, logged } = redisFor(t, server.port);
   await eventually(() => redis.state().up);
-  assert.match(redis.warnings().join("\n"), /7\.2\.4.*CVE-2025-49844[^]*allkeys-lru.*noeviction/);
+  assert.match(redis.warnings().join("\n"), /^.*allkeys-lru.*noeviction$/, "an old version is told in the log only");
   assert.equal(logged.filter((text) => text.includes("set up")).length, 2);
 
   server.answering = ([name]) => (name === "info" ? "-NOPERM this user has no permissions\r\n" : undefined);
   const limited = redisFor(t, server.port);
   await eventually(() => limited.redis.state().up);
-  assert.match(limited.redis.warnings().join(), /may not ask INFO/);
+  assert.equal(limited.logged.filter((text) => text.includes("set up")).length, 1);
 
   for (const fine of [healthyInfo, "redis_version:7.2.4\r\nvalkey_version:9.0.0\r\nmaxmemory_policy:noeviction\r\n"]) {
     server.answering = () => undefined;

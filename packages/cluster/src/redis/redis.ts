@@ -21,7 +21,7 @@ export interface Redis {
   /** A channel is named in full, by `key`. Any message may be lost. Returns how to end it. */
   subscribe(channel: string, onMessage: OnMessage): () => void;
   state(): { readonly up: boolean; readonly reason?: string };
-  /** What is wrong with the server's set-up, as of the last connection. */
+  /** What does harm in the server's set-up, as of the last connection. */
   warnings(): readonly string[];
   close(): Promise<void>;
 }
@@ -138,9 +138,10 @@ class RedisLink implements Redis {
     return new RedisUnavailable(reason, { cause: error });
   }
 
-  #take({ warnings }: Fitness): void {
+  #take({ warnings, advice }: Fitness): void {
     this.#warnings = warnings;
-    for (const warning of warnings) this.#warn(warning, { warning }, "redis is not set up as it should be");
+    for (const warning of [...warnings, ...advice])
+      this.#warn(warning, { warning }, "redis is not set up as it should be");
   }
 
   #warn(key: string, facts: object, message: string): void {
