@@ -127,4 +127,6 @@ export const purgeLimits = {
   readEveryMs: 60_000,
   /** While Redis does not answer. */
   retryMs: 2_000,
+  /** Redis' clock may have been set back by so much since a purge; what lies further ahead is none. */
+  aheadMsMax: 60_000,
 } as const;

@@ -55,7 +55,9 @@ export function makeRedisPurges({ redis, clock, onPurge }: RedisPurgesOptions): 
     if (!Array.isArray(rows)) return;
     for (let index = 0; index + 1 < rows.length; index += 2) {
       const [purged, ageMs] = [rows[index] as unknown, Number(rows[index + 1])];
-      if (typeof purged === "string" && Number.isFinite(ageMs)) onPurge(purged, clock.now() - ageMs);
+      // Whoever can write there could else forbid for days what is fetched from now on.
+      const isPast = Number.isFinite(ageMs) && ageMs >= -limits.aheadMsMax;
+      if (typeof purged === "string" && isPast) onPurge(purged, clock.now() - Math.max(0, ageMs));
     }
   }
 
