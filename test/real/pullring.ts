@@ -20,6 +20,9 @@ export interface PullringOptions {
   readonly dir: string;
   /** Whatever the configuration file may say; addresses and the disk's path are set here. */
   readonly config?: Section;
+  /** Addresses for clients and for the admin API; default free ones. */
+  readonly host?: string;
+  readonly adminHost?: string;
 }
 
 export interface Pullring extends Program {
@@ -39,14 +42,16 @@ export const asDockerHub = (hub: Pick<Hub, "url" | "tokenOrigin">): Section => (
 });
 
 /** Pullring as its command line starts it, ready. */
-export async function startPullring({ dir, config = {} }: PullringOptions): Promise<Pullring> {
-  const [host, admin] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
+export async function startPullring({ dir, config = {}, ...at }: PullringOptions): Promise<Pullring> {
+  const host = at.host ?? `127.0.0.1:${await freePort()}`;
+  const listen = at.adminHost ?? `127.0.0.1:${await freePort()}`;
   const storage = (config["storage"] ?? {}) as Section;
   const disk = { size: "20GiB", ...(storage["disk"] as Section | undefined), path: join(dir, "disk") };
   const file = join(dir, "pullring.yaml");
   await mkdir(dir, { recursive: true });
   // JSON is YAML.
-  const whole = { ...config, listen: host, admin: { listen: admin }, storage: { ...storage, disk } };
+  const admin = { ...(config["admin"] as Section | undefined), listen };
+  const whole = { ...config, listen: host, admin, storage: { ...storage, disk } };
   await writeFile(file, JSON.stringify(whole, null, 2));
   const program = startProgram({
     command: process.execPath,
@@ -54,7 +59,7 @@ export async function startPullring({ dir, config = {} }: PullringOptions): Prom
     env: { NODE_COMPILE_CACHE: compileCache },
     logFile: join(dir, "log"),
   });
-  const adminUrl = `http://${admin}`;
+  const adminUrl = `http://${listen}`;
   await whenListening(program, { url: `${adminUrl}/readyz`, isReady: (status) => status === 200 });
   return Object.assign(program, {
     url: `${config["tls"] === undefined ? "http" : "https"}://${host}`,
