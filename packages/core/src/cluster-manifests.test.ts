@@ -120,6 +120,33 @@ test("when nobody else answers, a node's own stale record does", async () => {
   assert.deepEqual([stale?.reason, served], ["down", digest]);
 });
 
+test("a node that knows nothing of a tag serves what another has written down, when upstream is down", async () => {
+  const cluster = withTag({ nodes: 4 });
+  const { upstream, until, clock, digest } = cluster;
+  const [owner, next, holder] = cluster.ring(key);
+  assert.ok(owner && next && holder);
+  await until(pull(holder));
+  await clock.advance(120_000);
+  upstream.before = down;
+  cluster.kill(owner.id);
+  const { stale, digest: served } = await until(pull(next));
+  assert.deepEqual([served, stale?.reason, stale?.ageSec], [digest, "down", 120]);
+  assert.equal(upstream.count("manifest_get"), 1);
+});
+
+test("what was purged is not had again from who missed the purge", async () => {
+  const cluster = withTag({ nodes: 4 });
+  const { upstream, until, clock } = cluster;
+  const [owner, next, holder] = cluster.ring(key);
+  assert.ok(owner && next && holder);
+  await until(pull(holder));
+  await clock.advance(120_000);
+  upstream.before = down;
+  cluster.kill(owner.id);
+  await until(next.cache.purge({ repository: repositoryA, tag: latest, atMs: clock.now() }));
+  await until(assert.rejects(pull(next), { code: "unavailable" }));
+});
+
 test("an owner of a tag that can't be reached is passed over for the next", async () => {
   const cluster = withTag();
   const { upstream, until } = cluster;

@@ -56,8 +56,11 @@ export interface PeerManifests {
   get(node: NodeId, repository: Repository, digest: Digest): Promise<ManifestAnswer>;
   /** Leaf `read`. */
   read(node: NodeId, repository: Repository, digest: Digest): Promise<ManifestAnswer>;
-  /** Verb `get` for a tag: what it points at, by the word of the tag's owner, which asked upstream if need be. */
-  resolve(node: NodeId, repository: Repository, tag: Tag): Promise<ResolvedTag>;
+  /**
+   * What a tag points at: by `get`, the default, as the tag's owner tells, which asked upstream if need be; by `read` as the peer has it
+   * written down.
+   */
+  resolve(node: NodeId, repository: Repository, tag: Tag, verb?: PeerVerb): Promise<ResolvedTag>;
 }
 
 /** What a tag's owner tells of it. */
@@ -124,7 +127,8 @@ export interface PeerService {
   /** What `read` would find; undefined = nothing. Costs no I/O beyond a look. */
   holding(repository: Repository, digest: Digest): Promise<Holding | undefined>;
   manifest(verb: PeerVerb, repository: Repository, digest: Digest): Promise<PeerManifest>;
-  resolve(repository: Repository, tag: Tag): Promise<ResolvedTag>;
+  /** `read` asks nobody: `missing` when nothing is written down here. */
+  resolve(repository: Repository, tag: Tag, verb?: PeerVerb): Promise<ResolvedTag>;
   purge(order: PurgeOrder): Promise<void>;
 }
 

@@ -42,6 +42,8 @@ export const limits = {
   /** Asking upstream about a tag: with a record to fall back on, and without. */
   freshnessCheckMs: 2_000,
   coldCheckMs: 10_000,
+  /** What other nodes have written down of a tag that nobody else can tell of is waited for so long. */
+  askAroundMs: 250,
   /** How long a HEAD's answer is worth a GET by digest, at most (its own window is usually shorter). */
   seenMs: 60_000,
   /** How long an upstream that refused HEAD, or named no digest, is asked by GET only. */

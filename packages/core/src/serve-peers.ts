@@ -32,7 +32,12 @@ export function servePeers({ blobs, manifests, tags, purge, observe }: ServePeer
       if (!held) throw new PullringError("missing", "this node does not hold this manifest");
       return held;
     },
-    resolve: async (repository, tag) => told(await tags.answer(repository, tag)),
+    async resolve(repository, tag, verb = "get") {
+      if (verb === "get") return told(await tags.answer(repository, tag));
+      const record = await tags.recall(repository, tag);
+      if (!record) throw new PullringError("missing", "this node knows nothing of this tag");
+      return { record };
+    },
     purge,
   };
 }

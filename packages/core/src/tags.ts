@@ -1,6 +1,6 @@
 import type { Digest, Tag } from "@pullring/oci";
 
-import type { Cluster, ResolvedTag } from "./cluster-ports.ts";
+import type { Cluster, NodeId, ResolvedTag } from "./cluster-ports.ts";
 import { hasCode, type PullringError } from "./errors.ts";
 import { makeFlights } from "./flights.ts";
 import {
@@ -149,10 +149,33 @@ export class Tags {
       return { ...(await result), joined, asked: true, ...fallback };
     } catch (error) {
       if (hasCode(error, "missing") && !joined) await this.#forgetMissing(repository, tag, error);
-      const stale = this.#staleOr(old, error, { repository, tag });
-      if (!old) throw error;
-      return { record: old, old, stale, joined, asked: true };
+      const record = old ?? (hasCode(error, "missing") ? undefined : await this.#askAround(repository, tag));
+      const stale = this.#staleOr(record, error, { repository, tag });
+      if (!record) throw error;
+      return { record, stale, joined, asked: true, ...fallback };
     }
+  }
+
+  /** What this node has written down, for a peer that can't be told by upstream. */
+  recall(repository: Repository, tag: Tag): Promise<TagRecord | undefined> {
+    return this.#record(repository, tag);
+  }
+
+  /** The newest of what other nodes have written down: leaves, asked all at once and for a short time. */
+  async #askAround(repository: Repository, tag: Tag): Promise<TagRecord | undefined> {
+    const { cluster, clock } = this.#options;
+    if (!cluster) return undefined;
+    const others = cluster.owners.others(tagKey(repository, tag)).slice(0, limits.holdersAskedMax);
+    let found: TagRecord | undefined;
+    const ask = async (node: NodeId): Promise<void> => {
+      const told = await cluster.manifests.resolve(node, repository, tag, "read").catch(() => undefined);
+      found = newest(found, this.#unpurged(repository, tag, told?.record));
+    };
+    const ended = new AbortController();
+    const late = clock.sleep(limits.askAroundMs, ended.signal).catch(() => {});
+    await Promise.race([Promise.all(others.map(ask)), late]);
+    ended.abort();
+    return found;
   }
 
   #isForwarded(key: string, role: Role): boolean {

@@ -37,6 +37,9 @@ function purgerOf(
   const self = config.node.id;
   const shared = s3 && {
     async shared(order: PurgeOrder): Promise<void> {
+      // Words and records are written when S3 takes them: while it does not, nobody may be told that they are.
+      const degraded = s3.degraded();
+      if (degraded !== undefined) throw new Error(degraded);
       s3.tombstones.put(purgeKey(order), order.atMs);
       if (order.digest !== undefined) await s3.blobs.remove(order.digest);
       else if (order.repository && order.tag !== undefined)

@@ -16,6 +16,7 @@ import type { ByteMover } from "./http/byte-mover.ts";
 import { cutConnection } from "./http/cut.ts";
 import type { Parts } from "./parts.ts";
 import { pemSource } from "./pem-source.ts";
+import { replacing } from "./replacing-secret.ts";
 
 /** Both ends of the peer wire at this node. */
 export interface Peers {
@@ -85,7 +86,7 @@ export function openPeers(parts: Parts, { config, self, membership, mover }: Pee
 function openTrust(parts: Parts, { secret, tls }: PeerConfig): PeerTrust {
   const pem = (path: string): (() => string) => pemSource(parts, path);
   return {
-    ...(secret && { secrets: () => [secret.read()] }),
+    ...(secret && { secrets: replacing(() => secret.read(), parts.clock) }),
     ...(tls && { tls: { ca: pem(tls.caFile), cert: pem(tls.certFile), key: pem(tls.keyFile) } }),
   };
 }

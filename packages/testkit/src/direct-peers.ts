@@ -124,9 +124,9 @@ export function directPeers(options: DirectPeersOptions): { blobs: PeerBlobs; ma
     manifests: {
       get: manifest("get"),
       read: manifest("read"),
-      resolve(node, repository, tag) {
-        onCall(`${self} resolve ${node}`);
-        return answerOf(node, () => cacheOf(node).peers.resolve(repository, tag));
+      resolve(node, repository, tag, verb = "get") {
+        onCall(`${self} ${verb === "get" ? "resolve" : "recall"} ${node}`);
+        return answerOf(node, () => cacheOf(node).peers.resolve(repository, tag, verb));
       },
     },
   };

@@ -37,12 +37,12 @@ export function makeAskManifests(call: CallNode, clock: Clock): PeerManifests {
   return {
     get: (node, repository, digest) => manifest("get", node, repository, digest),
     read: (node, repository, digest) => manifest("read", node, repository, digest),
-    async resolve(node, repository, tag) {
+    async resolve(node, repository, tag, verb = "get") {
       const body = collect(peerLimits.jsonBytesMax);
       await call(node, {
         verb: "resolve",
-        target: { kind: "tag", repository, tag },
-        headMs: peerLimits.ownerHeadMs,
+        target: { kind: "tag", verb, repository, tag },
+        headMs: headMsOf(verb),
         onAnswer: body.onAnswer,
       });
       const resolved = parseResolved(body.text(), clock.now());

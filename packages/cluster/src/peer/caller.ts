@@ -81,7 +81,9 @@ class SealingCaller implements Caller {
   async call(call: Call): Promise<AnswerFacts> {
     const { node, verb, signal } = call;
     const peer = node ?? new URL(call.url).host;
-    const observe = (outcome: PeerAsked["outcome"]): void => this.#options.observe?.({ peer, verb, outcome });
+    // An address may be anybody's word: it is no label.
+    const asked = { peer: node ?? "unknown", verb };
+    const observe = (outcome: PeerAsked["outcome"]): void => this.#options.observe?.({ ...asked, outcome });
     try {
       const facts = await this.#run(call, this.#connections.to(node, call.url));
       observe("ok");

@@ -133,9 +133,9 @@ class PeerHandler {
     return "ok";
   }
 
-  async #resolve(exchange: Exchange, { repository, tag }: TargetOf<"tag">): Promise<Outcome> {
+  async #resolve(exchange: Exchange, { repository, tag, verb }: TargetOf<"tag">): Promise<Outcome> {
     const { service, clock } = this.#options;
-    return this.#answers.sendJson(exchange, formatResolved(await service.resolve(repository, tag), clock.now()));
+    return this.#answers.sendJson(exchange, formatResolved(await service.resolve(repository, tag, verb), clock.now()));
   }
 
   async #tellHolding(exchange: Exchange, { repository, digest }: TargetOf<"blob">): Promise<Outcome> {

@@ -129,7 +129,7 @@ test("who knows no secret gets no byte of anything, and no word", async (t) => {
     "/peer/v1/hello",
     "/peer/v1/nothing",
     blobTarget,
-    formatTarget({ kind: "tag", repository, tag: latest }),
+    formatTarget({ kind: "tag", verb: "get", repository, tag: latest }),
   ];
   for (const target of targets) {
     const forged = { [requestHeader]: "{}", [macHeader]: "A".repeat(43) };

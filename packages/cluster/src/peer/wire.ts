@@ -9,7 +9,8 @@ import { parseDigest, parseName, parseReference, isDigestReference, type Digest,
  * | `GET /peer/v1/get/blobs/<digest>?upstream=…&repository=…` | the bytes; the receiver acts as the owner |
  * | `GET /peer/v1/read/blobs/<digest>?…` | the bytes that the receiver has; `HEAD` = what it has |
  * | `GET /peer/v1/get/manifests/<digest>?…`, `/read/…` | the same of a manifest, whole |
- * | `GET /peer/v1/get/tags/<tag>?…` | what the tag points at, JSON |
+ * | `GET /peer/v1/get/tags/<tag>?…` | what the tag points at, JSON; the receiver acts as the owner |
+ * | `GET /peer/v1/read/tags/<tag>?…` | the same as the receiver has it written down |
  * | `POST /peer/v1/purge` | nothing; the order is JSON |
  * | `GET /peer/v1/hello` | who the receiver is, JSON |
  * | `GET /peer/v1/fills` | the fills that the receiver runs, JSON, for the admin API |
@@ -28,14 +29,14 @@ export type PeerTarget =
   | { readonly kind: "fills" }
   | { readonly kind: "blob"; readonly verb: PeerVerb; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: "manifest"; readonly verb: PeerVerb; readonly repository: Repository; readonly digest: Digest }
-  | { readonly kind: "tag"; readonly repository: Repository; readonly tag: Tag };
+  | { readonly kind: "tag"; readonly verb: PeerVerb; readonly repository: Repository; readonly tag: Tag };
 
 export type PeerMethod = "GET" | "HEAD" | "POST";
 
 export function formatTarget(target: PeerTarget): string {
   if (!("repository" in target)) return targetPrefix + target.kind;
   const query = queryOf(target.repository);
-  if (target.kind === "tag") return `${targetPrefix}get/tags/${target.tag}${query}`;
+  if (target.kind === "tag") return `${targetPrefix}${target.verb}/tags/${target.tag}${query}`;
   return `${targetPrefix}${target.verb}/${target.kind}s/${target.digest}${query}`;
 }
 
@@ -71,10 +72,7 @@ function targetOf(
 ): PeerTarget {
   if (collection !== "tags")
     return { kind: collection === "blobs" ? "blob" : "manifest", verb, repository, digest: parseDigest(reference) };
-  const tag = parseTag(reference);
-  // Only the owner of a tag speaks for it.
-  if (verb !== "get") throw new Error("no such verb");
-  return { kind: "tag", repository, tag };
+  return { kind: "tag", verb, repository, tag: parseTag(reference) };
 }
 
 /** Throws on anything that is none. */
