@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
-# Installs from Debian what the tests with real parts and the bench drive: registries, clients, nginx.
-# Run as root. Does nothing when everything is there; says something only when it fails.
+# Installs from Debian what the tests with real parts and the bench drive: registries, clients, nginx. Helm, which Debian does not have,
+# is built where there is a Go to build it (some minutes). Run as root. Does nothing when everything is there; says something only when it fails.
 set -euo pipefail
 
+helm=helm.sh/helm/v4/cmd/helm@v4.3.1
+
 packages=(ceph-common ceph-mon ceph-osd docker-registry iproute2 nginx-light openssl podman radosgw redis-sentinel redis-server skopeo)
+
+if ! command -v helm >/dev/null && command -v go >/dev/null; then
+  said=$(GOBIN=/usr/local/bin go install "$helm" 2>&1) || { echo "$said" >&2; exit 1; }
+fi
 
 missing=()
 for package in "${packages[@]}"; do
