@@ -204,6 +204,25 @@ test("purged while it is fetched, a blob is served and not kept", async () => {
   assert.equal(owner.store.held.size, 1, "what is fetched later stays");
 });
 
+test("after a purge nobody joins a fill from before it, so that its bytes come back nowhere", async () => {
+  const cluster = withBlob();
+  const { digest, owner, next, until, upstream, clock } = cluster;
+  const gate = Promise.withResolvers<void>();
+  upstream.pace = (sent) => (sent >= size / 2 ? gate.promise : undefined);
+  const early = pull(cluster, owner.id, digest);
+  await clock.advance(1_000);
+  const order = { digest, atMs: clock.now() };
+  await Promise.all(cluster.nodes.map(({ cache }) => cache.purge(order)));
+  await clock.advance(1_000);
+  const late = pull(cluster, next.id, digest);
+  await clock.advance(1_000);
+  assert.equal(upstream.count("blob_get"), 2);
+  gate.resolve();
+  for (const { bytes } of await until(Promise.all([early, late]))) assert.ok(bytes.equals(content));
+  await until(owner.cache.fills.settled());
+  assert.ok(owner.store.held.has(digest), "what was fetched after the purge stays");
+});
+
 test("a HEAD is answered from what peers hold, without upstream", async () => {
   const cluster = withBlob();
   const { digest, next, third, until, upstream } = cluster;

@@ -59,10 +59,10 @@ export class Fills {
     this.#cuts = makeRecent(options.clock, { ttlMs: limits.cutRememberedMs, entriesMax: limits.negativesMax });
   }
 
-  /** The fill of this digest that a new reader can join. */
+  /** The fill of this digest that a new reader can join: none that a purge was to end, or its bytes would outlive that with the reader. */
   running(digest: Digest): Fill | undefined {
     const fill = this.#running.get(digest);
-    return fill?.joinable() ? fill : undefined;
+    return fill?.joinable() && !this.#isPurged(fill) ? fill : undefined;
   }
 
   /** Begins a fill; there must be none to join. */
@@ -126,10 +126,15 @@ export class Fills {
     await this.#left.dropAll();
   }
 
-  #isToKeep({ digest, beganAt }: Fill, held: HeldSpool | undefined): boolean {
-    const { tombstones, isWanted } = this.#options;
-    if (tombstones.isPurged(digest, beganAt)) return false;
-    return isWanted(digest) || !held || [...held.brought.values()].some(({ tier }) => tier === "upstream");
+  #isPurged({ digest, beganAt }: Fill): boolean {
+    return this.#options.tombstones.isPurged(digest, beganAt);
+  }
+
+  #isToKeep(fill: Fill, held: HeldSpool | undefined): boolean {
+    if (this.#isPurged(fill)) return false;
+    return (
+      this.#options.isWanted(fill.digest) || !held || [...held.brought.values()].some(({ tier }) => tier === "upstream")
+    );
   }
 
   async #onEnd(ended: Ended): Promise<void> {
@@ -147,13 +152,13 @@ export class Fills {
 
   /** What becomes of the bytes. Only then is the lease let go, so that whoever has it next finds them. */
   async #settle({ fill, held, end }: Ended): Promise<void> {
-    const { store, shared, tombstones } = this.#options;
+    const { store, shared } = this.#options;
     if (end.state === "done") {
       const isNew = [...(held?.brought.values() ?? [])].some(({ tier }) => tier === "upstream");
       // Publishing takes a while, and a purge meanwhile found nothing to remove.
-      if (end.kept && tombstones.isPurged(fill.digest, fill.beganAt)) await store.remove(fill.digest);
+      if (end.kept && this.#isPurged(fill)) await store.remove(fill.digest);
       else if (end.kept && isNew) shared?.upload(fill.digest);
-    } else if (end.state !== "passed" && end.spool && held && end.bytes > 0) {
+    } else if (end.state !== "passed" && end.spool && held && end.bytes > 0 && !this.#isPurged(fill)) {
       const isOurs = [...held.brought.values()].every(({ tier }) => tier === "upstream");
       const access = await fill.access.catch(() => undefined);
       const keptMs = isOurs ? limits.spoolKeptMs : limits.peerSpoolKeptMs;
