@@ -1,11 +1,13 @@
 // `npm run soak -- [--minutes 10] [--kills 50] [--clients 24] [--seed 1]`: the hub simulator with random faults, many clients, a
 // process that is killed now and then. Prints a verdict on one page; exits 1 when anything was wrong.
+// `--sim 20000 [--seed 1]`: only simulated clusters, so many from the seed on; a single one is shown as it happens.
 import { mkdtempDisposable } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { killRounds } from "../fault/kill-rounds.ts";
+import { soakSim } from "./sim.ts";
 import { soak } from "./soak.ts";
 
 const { values } = parseArgs({
@@ -14,13 +16,16 @@ const { values } = parseArgs({
     kills: { type: "string", default: "50" },
     clients: { type: "string", default: "24" },
     seed: { type: "string", default: "1" },
+    sim: { type: "string" },
   },
 });
 
-const [minutes = 0, kills = 0, clients = 0, seed = 0] = [values.minutes, values.kills, values.clients, values.seed].map(
-  Number,
-);
+const isWhole = values.sim === undefined;
+const [clients = 0, seed = 0] = [values.clients, values.seed].map(Number);
+const [minutes = 0, kills = 0] = [values.minutes, values.kills].map((value) => (isWhole ? Number(value) : 0));
 const problems: string[] = [];
+
+if (values.sim !== undefined) problems.push(...(await soakSim({ count: Number(values.sim), seed })));
 
 if (kills > 0) {
   await using dir = await mkdtempDisposable(join(tmpdir(), "pullring-soak-"));

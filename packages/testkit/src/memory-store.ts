@@ -52,7 +52,7 @@ function memorySpool(options: {
   onSettle: () => void;
 }): Spool {
   let bytes = Buffer.alloc(0);
-  let capacity = Buffer.alloc(64 * 1024);
+  let capacity = Buffer.alloc(4 * 1024);
   return {
     start: 0,
     get end() {
