@@ -3,10 +3,10 @@ import type { PullringError } from "./errors.ts";
 import { Blobs } from "./blobs.ts";
 import { makeFillGate, type FillGate } from "./fill-gate.ts";
 import { makeFillSource } from "./fill-source.ts";
-import { Fills } from "./fills.ts";
+import { Fills, type FillsOptions } from "./fills.ts";
 import { makeHot } from "./hot.ts";
 import { limits } from "./limits.ts";
-import { makeLinks } from "./links.ts";
+import { makeLinks, type Links } from "./links.ts";
 import { makeLists, type ListPolicy, type Lists } from "./lists.ts";
 import { Manifests } from "./manifests.ts";
 import type { Observe } from "./observe.ts";
@@ -78,6 +78,7 @@ export function makeCache(deps: CacheDeps): Cache {
     quarantine,
     tombstones,
     shared,
+    onKept: cluster && !shared ? (kept) => void linkPublic(links, kept) : undefined,
   });
   const manifests = new Manifests({
     source: deps.manifests,
@@ -118,6 +119,16 @@ const sum = (a: FillCounts, b: FillCounts): FillCounts => ({
   running: a.running + b.running,
   queued: a.queued + b.queued,
 });
+
+/**
+ * Public bytes need no link; without shared storage they get one all the same, because a node that leaves the cluster hands over what
+ * its links tell of, and the manifests of what it owns may all have been verified elsewhere.
+ */
+async function linkPublic(links: Links, kept: Parameters<NonNullable<FillsOptions["onKept"]>>[0]): Promise<void> {
+  const { repository, digest, size, access } = kept;
+  if (access !== "public" || (await links.get(repository, digest))) return;
+  await links.put(repository, digest, { kind: "blob", access, size });
+}
 
 const peerGate = {
   fillsMax: limits.peerFillsMax,

@@ -54,6 +54,16 @@ test("the tier told is the one that the bytes came from first", async () => {
   assert.equal((await until(pull(cluster, third.id, digest))).tier, "s3");
 });
 
+test("an owner has a link to what it keeps, by which it can hand it over, whoever verified the manifest", async () => {
+  const cluster = withBlob();
+  const { digest, owner, next, until } = cluster;
+  await until(pull(cluster, next.id, digest));
+  await until(owner.cache.fills.settled());
+  const link = { repository: repositoryA, kind: "link", name: digest } as const;
+  assert.deepEqual(await owner.records.get(link), { kind: "blob", access: "public", size });
+  assert.equal(await next.records.get(link), undefined, "it keeps nothing");
+});
+
 test("a node that is not the owner keeps a blob from the third forward within a minute", async () => {
   const cluster = withBlob();
   const { digest, next, until } = cluster;

@@ -9,7 +9,7 @@ import { LeftSpools, type HeldSpool } from "./left-spools.ts";
 import { limits } from "./limits.ts";
 import type { Observe } from "./observe.ts";
 import type { Place } from "./places.ts";
-import type { BlobStore, Body, Clock, Repository } from "./ports.ts";
+import type { Access, BlobStore, Body, Clock, Repository } from "./ports.ts";
 import type { Quarantine } from "./quarantine.ts";
 import { makeRecent, type Recent } from "./recent.ts";
 import type { Role, SearchOrder } from "./search.ts";
@@ -36,6 +36,10 @@ export interface FillsOptions {
   /** Whether bytes that came from a peer or S3 are worth their place here. */
   readonly isWanted: (digest: Digest) => boolean;
   readonly shared?: SharedBlobs | undefined;
+  /** Told of bytes that are at rest here from now on, and under which repository they were asked for. */
+  readonly onKept?:
+    | ((kept: { repository: Repository; digest: Digest; size: number; access: Access }) => void)
+    | undefined;
 }
 
 interface Ended {
@@ -152,12 +156,16 @@ export class Fills {
 
   /** What becomes of the bytes. Only then is the lease let go, so that whoever has it next finds them. */
   async #settle({ fill, held, end }: Ended): Promise<void> {
-    const { store, shared } = this.#options;
+    const { store, shared, onKept } = this.#options;
     if (end.state === "done") {
       const isNew = [...(held?.brought.values() ?? [])].some(({ tier }) => tier === "upstream");
       // Publishing takes a while, and a purge meanwhile found nothing to remove.
       if (end.kept && this.#isPurged(fill)) await store.remove(fill.digest);
-      else if (end.kept && isNew) shared?.upload(fill.digest);
+      else if (end.kept) {
+        if (isNew) shared?.upload(fill.digest);
+        const { repository, digest } = fill;
+        onKept?.({ repository, digest, size: end.bytes, access: await fill.access });
+      }
     } else if (end.state !== "passed" && end.spool && held && end.bytes > 0 && !this.#isPurged(fill)) {
       const isOurs = [...held.brought.values()].every(({ tier }) => tier === "upstream");
       const access = await fill.access.catch(() => undefined);

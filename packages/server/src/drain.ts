@@ -24,8 +24,13 @@ export function makeDrain({ clock, log }: Parts, { storage, cluster }: DrainOpti
   let leaving: Promise<void> | undefined;
 
   async function empty(signal: AbortSignal): Promise<void> {
-    if (storage.s3) await storage.s3.flush(serverLimits.drainMs);
-    else await handOver({ links: storage.links, store: storage.store, cluster: cluster.ports, clock, log, signal });
+    if (storage.s3) {
+      await storage.s3.flush(serverLimits.drainMs);
+      return;
+    }
+    await agreed(cluster, clock, signal);
+    const { links, store } = storage;
+    await handOver({ links, store, cluster: cluster.ports, clock, log, signal });
   }
 
   return {
@@ -44,4 +49,21 @@ export function makeDrain({ clock, log }: Parts, { storage, cluster }: DrainOpti
     },
     done: () => leaving ?? Promise.resolve(),
   };
+}
+
+const agreementMs = 5_000;
+const agreementPauseMs = 50;
+
+/** Until the others see the ring without this node, or for so long: who does not know that it owns a blob does not keep what it is asked for. */
+async function agreed({ membership, client }: ClusterSide, clock: Parts["clock"], signal: AbortSignal): Promise<void> {
+  const others = membership.nodes().filter(({ id, state }) => id !== membership.self && state === "active");
+  const untilMs = clock.monotonic() + agreementMs;
+  const wait = async ({ id, url }: (typeof others)[number]): Promise<void> => {
+    while (clock.monotonic() < untilMs && !signal.aborted) {
+      const hello = await client.hello(url, id, signal).catch(() => undefined);
+      if (hello?.epoch === membership.ring().epoch) return;
+      await clock.sleep(agreementPauseMs, signal);
+    }
+  };
+  await Promise.all(others.map(wait));
 }
