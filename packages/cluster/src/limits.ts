@@ -20,8 +20,8 @@ export const peerLimits = {
   secondLookMs: 10,
   /** How often an exchange under way is looked at, at least: what moves does not wake its watch. */
   watchTickMs: 250,
-  /** Those who hold a digest say so within this, or are left out. */
-  holdersMs: 100,
+  /** Those who hold a digest say so within this, or are left out: a busy node must not cost a fetch that it could have saved. */
+  holdersMs: 500,
   holdersMax: 32,
   /** To one peer. */
   smallConnectionsMax: 32,

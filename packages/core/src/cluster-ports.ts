@@ -46,7 +46,7 @@ export interface PeerBlobs {
   get(node: NodeId, request: BlobRequest, sink: BlobSink): Promise<void>;
   /** Leaf `read`: what the peer has itself. `missing` when it has nothing at `offset`. */
   read(node: NodeId, request: BlobRequest, sink: BlobSink): Promise<void>;
-  /** One `read` HEAD to each node at once; those that do not answer within 100 ms, or have nothing, are not in the answer. */
+  /** One `read` HEAD to each node at once; those that do not answer within 500 ms, or have nothing, are not in the answer. */
   holders(nodes: readonly NodeId[], repository: Repository, digest: Digest): Promise<readonly Holder[]>;
 }
 
