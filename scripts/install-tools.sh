@@ -7,8 +7,9 @@ helm=helm.sh/helm/v4/cmd/helm@v4.3.1
 
 packages=(ceph-common ceph-mon ceph-osd docker-registry iproute2 nginx-light openssl podman radosgw redis-sentinel redis-server skopeo)
 
+# Not every machine that has a Go reaches its registry: without helm the chart's suite is skipped.
 if ! command -v helm >/dev/null && command -v go >/dev/null; then
-  said=$(GOBIN=/usr/local/bin go install "$helm" 2>&1) || { echo "$said" >&2; exit 1; }
+  said=$(GOBIN=/usr/local/bin timeout 600 go install "$helm" 2>&1) || echo "helm could not be built: $said" >&2
 fi
 
 missing=()

@@ -11,7 +11,7 @@ import { ask } from "@pullring/testkit";
 
 import { readDocument } from "../../packages/server/src/config/document.ts";
 import { loadConfig } from "../../packages/server/src/config/index.ts";
-import { findTool, needs } from "../real/needs.ts";
+import { findTool } from "../real/needs.ts";
 import { needsCluster, startCluster } from "../real/cluster.ts";
 import { needsRedis, startRedis } from "../real/redis.ts";
 
@@ -136,10 +136,9 @@ suite("the balancer in front of a cluster", { skip: needsCluster() }, () => {
   });
 });
 
-/** Only where there is a Go the script can build it. */
+/** Never a failure: the script can build it only where there is a Go that reaches its registry. */
 const needsHelm = (): string | false =>
-  findTool("go") === undefined && findTool("helm") === undefined ? "needs helm, and a Go to build it" : needs("helm");
-
+  findTool("helm") === undefined ? "needs helm (scripts/install-tools.sh builds it where there is a Go)" : false;
 const chart = join(deploy, "helm/pullring");
 
 interface Rendered {
