@@ -110,7 +110,7 @@ await runPhase(
   { name: "units", files: unit, concurrency: Math.max(2, availableParallelism()), phaseTimeoutMs: 300_000 },
   tally,
 );
-await runPhase({ name: "whole programs", files: real, concurrency: 1, phaseTimeoutMs: 480_000 }, tally);
+await runPhase({ name: "whole programs", files: real, concurrency: 1, phaseTimeoutMs: 1_200_000 }, tally);
 
 if (files.length === 0) say(`no test file matches ${positionals.join(" ")}`);
 say(
