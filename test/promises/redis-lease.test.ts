@@ -1,9 +1,11 @@
+import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { after, before, suite } from "node:test";
+import { after, before, suite, test } from "node:test";
 
 import { makeRedisLeases, openRedis, type Redis } from "@pullring/cluster";
 import { eventually, leaseSuite, virtualClock } from "@pullring/testkit";
 
+import { acquireScript } from "../../packages/cluster/src/lease/scripts.ts";
 import { systemClock, systemRandom } from "../../packages/server/src/clock.ts";
 import { needsRedis, type RedisServer, startRedis } from "../real/redis.ts";
 
@@ -38,5 +40,29 @@ suite("leases in Redis", { skip: needsRedis() }, () => {
         close: async () => void (await Promise.all(open.map((redis) => redis.close()))),
       };
     },
+  });
+
+  test("a lease that was taken by a command whose answer was lost is had by sending the same again", async () => {
+    const redis = openRedis({
+      url: server.url,
+      prefix: randomUUID(),
+      log: silent,
+      clock: systemClock,
+      random: systemRandom,
+    });
+    try {
+      await eventually(() => redis.state().up);
+      const acquire = (token: string): Promise<unknown> =>
+        redis.run(
+          acquireScript,
+          ["lock", "fence"].map((name) => redis.key(`{d}:${name}`)),
+          [token, "n1", "", 15_000, 60_000, redis.key("leases"), "d"],
+        );
+      assert.deepEqual(await acquire("one"), ["acquired", 1]);
+      assert.deepEqual(await acquire("one"), ["mine", "1"]);
+      assert.deepEqual(await acquire("another"), ["held", "one", "n1", "0"]);
+    } finally {
+      await redis.close();
+    }
   });
 });

@@ -25,6 +25,15 @@ export function checkHeld({ world, cluster }: Checked): void {
       if (digestOf(bytes) !== digest) world.broken(`I2: ${id} holds wrong bytes as ${digest}`);
 }
 
+/** I6: the ring depends on nothing but the members, and all nodes see the same ones. */
+export function checkRings({ world, cluster }: Checked): void {
+  const { nodes } = cluster;
+  const seen = nodes.map(({ membership }) => membership?.ring().members.map(({ id }) => id) ?? []);
+  const epochs = new Set(nodes.map(({ membership }) => membership?.ring().epoch));
+  if (world.plan.hasBeats && (epochs.size > 1 || seen[0]?.length !== nodes.length))
+    world.broken(`I6: the rings after the faults are ${JSON.stringify(seen)}`);
+}
+
 /** What was purged is held only if upstream was asked for it afterwards. */
 export function checkPurges({ world, cluster }: Checked): void {
   const { nodes, shared, upstream, purges } = cluster;

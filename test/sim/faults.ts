@@ -34,6 +34,7 @@ export function misses(node: SimNode, other: NodeId): void {
 export function makeFaults({ world, content, cluster }: FaultsOptions): Faults {
   const { clock, random, severed, liars } = world;
   const { nodes, redis, shared, upstream } = cluster;
+  const { board } = cluster.members;
 
   const upstreamFault = (kind: UpstreamFault) => (): (() => void) => {
     const count = (by: number): void => void upstream.faults.set(kind, (upstream.faults.get(kind) ?? 0) + by);
@@ -84,7 +85,7 @@ export function makeFaults({ world, content, cluster }: FaultsOptions): Faults {
     kill(node) {
       if ((node.kills += 1) === 1) cluster.kill(node);
       return () => {
-        if ((node.kills -= 1) === 0) cluster.start(node);
+        if ((node.kills -= 1) === 0) void cluster.start(node);
       };
     },
     hang(node) {
@@ -107,6 +108,11 @@ export function makeFaults({ world, content, cluster }: FaultsOptions): Faults {
       return undefined;
     },
     leave(node) {
+      const { membership } = node;
+      if (membership) {
+        void membership.drain();
+        return () => void membership.undrain();
+      }
       for (const one of nodes) void tell(one, node.id, false);
       return () => {
         for (const one of nodes) void clock.sleep(newsMs).then(() => tell(one, node.id, true));
@@ -119,18 +125,25 @@ export function makeFaults({ world, content, cluster }: FaultsOptions): Faults {
     },
     redis_down() {
       redis.downs += 1;
-      return () => (redis.downs -= 1);
+      board.isDown = true;
+      return () => {
+        redis.downs -= 1;
+        board.isDown = redis.downs > 0;
+      };
     },
     redis_lossy() {
       redis.losses += 1;
       return () => (redis.losses -= 1);
     },
     redis_cut_off(node) {
-      redis.cutOff.add(node.id);
-      return () => void redis.cutOff.delete(node.id);
+      for (const cut of [redis.cutOff, board.severed]) cut.add(node.id);
+      return () => {
+        for (const cut of [redis.cutOff, board.severed]) cut.delete(node.id);
+      };
     },
     redis_wiped() {
       redis.wipe();
+      board.wipe();
       return undefined;
     },
     shared_down() {

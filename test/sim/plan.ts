@@ -17,6 +17,8 @@ export interface Plan {
   readonly blobs: readonly number[];
   readonly asks: readonly Ask[];
   readonly faults: readonly Fault[];
+  /** Whether the nodes learn of each other by their heartbeats; else the plan itself tells each who is there. */
+  readonly hasBeats: boolean;
 }
 
 export interface Ask {
@@ -112,6 +114,8 @@ export const plans: fc.Arbitrary<Plan> = fc.record({
   ),
   asks: fc.array(ask, { minLength: 4, maxLength: 14 }),
   faults,
+  // The last one: what came before stays as it was for each seed.
+  hasBeats: fc.nat(7).map((drawn) => drawn === 0),
 });
 
 /** The same plan for the same seed. */

@@ -1,17 +1,19 @@
 import {
   type Cache,
   type CacheEvent,
+  type Clock,
   makeCache,
   makePins,
   type NodeId,
   type Owners,
   type PurgeOrder,
 } from "@pullring/core";
-import { makeRedisLeases } from "@pullring/cluster";
+import { makeRedisLeases, type Membership } from "@pullring/cluster";
 import { memoryBlobStore, type MemoryBlobStore, memoryRecords } from "@pullring/testkit";
 
 import type { Content } from "./content.ts";
 import type { Rings } from "./rings.ts";
+import { makeSimMembers, type SimMembers } from "./sim-members.ts";
 import { makeSimPeers } from "./sim-peers.ts";
 import { SimProcess } from "./sim-process.ts";
 import { makeSimRedis, type SimRedis } from "./sim-redis.ts";
@@ -26,8 +28,9 @@ export interface SimNode {
   readonly records: ReturnType<typeof memoryRecords>;
   process: SimProcess;
   cache: Cache;
-  /** Who is in the ring, as this node sees it. */
+  /** Who is in the ring, as the plan has this node see it; its heartbeats go before. */
   members: readonly NodeId[];
+  membership?: Membership;
   /** Purges that it has carried out; the disk keeps them over a restart. */
   readonly purged: Set<PurgeOrder>;
   /** How many faults hold it up. */
@@ -43,8 +46,12 @@ export interface SimCluster {
   readonly waits: WaitGraph;
   readonly events: readonly (CacheEvent & { readonly node: NodeId })[];
   readonly purges: PurgeOrder[];
+  readonly members: SimMembers;
+  /** Before anything is asked. */
+  boot(): Promise<void>;
   kill(node: SimNode): void;
-  start(node: SimNode): void;
+  /** Resolves when the node answers. */
+  start(node: SimNode): Promise<void>;
 }
 
 /** Long enough for some records to be stale in a run, short enough for all to be by its end. */
@@ -64,27 +71,37 @@ export function makeSimCluster(world: World, content: Content, rings: Rings): Si
     if (!node) throw new Error(`no node ${id}`);
     return node;
   };
-  const peers = makeSimPeers({ world, waits, at, holder: (digest) => redis.holder(digest) });
+  const members = makeSimMembers(world);
+  const peers = makeSimPeers({
+    world,
+    waits,
+    at,
+    holder: (digest) => redis.holder(digest),
+    report: (self, node, how) => at(self).membership?.report(node, how),
+  });
 
-  function ownersOf(node: Pick<SimNode, "id" | "members">): Owners {
+  function ownersOf(node: Pick<SimNode, "id" | "members" | "membership">): Owners {
     const { id } = node;
     return {
       self: id,
       of(key) {
+        if (node.membership) return node.membership.of(key);
         const order = rings.successors(node.members, key);
         return order.includes(id) ? order : [...order, id];
       },
-      others: (key) => rings.successors(ids, key).filter((other) => other !== id),
+      others: (key) => node.membership?.others(key) ?? rings.successors(ids, key).filter((other) => other !== id),
     };
   }
 
+  const clockOf = (process: SimProcess): Clock => ({
+    now: () => world.clock.now(),
+    monotonic: () => world.clock.monotonic(),
+    sleep: (ms, signal) => process.run(() => world.clock.sleep(ms, signal)),
+  });
+
   function cacheOf(node: Omit<SimNode, "cache">): Cache {
     const { id, process, store, records } = node;
-    const timed = {
-      now: () => world.clock.now(),
-      monotonic: () => world.clock.monotonic(),
-      sleep: (ms: number, signal?: AbortSignal) => process.run(() => world.clock.sleep(ms, signal)),
-    };
+    const timed = clockOf(process);
     const { manifests, blobs, lists } = upstream.of(id, process);
     return makeCache({
       clock: timed,
@@ -139,9 +156,22 @@ export function makeSimCluster(world: World, content: Content, rings: Rings): Si
       world.note(`${node.id} dies`);
       node.process.kill();
     },
-    start(node) {
+    members,
+    async boot() {
+      if (!world.plan.hasBeats) return;
+      const opening = [...byId.values()].map(async (node) => {
+        node.membership = await members.open(node.id, node.process, clockOf(node.process));
+      });
+      await Promise.all(opening);
+    },
+    async start(node) {
       world.note(`${node.id} starts`);
-      node.process = new SimProcess();
+      const process = new SimProcess();
+      const membership = world.plan.hasBeats ? await members.open(node.id, process, clockOf(process)) : undefined;
+      // Killed again before it was there.
+      if (node.kills > 0) return process.kill();
+      node.process = process;
+      if (membership) node.membership = membership;
       node.cache = cacheOf(node);
       for (const order of node.purged) node.cache.entomb(order);
     },

@@ -28,6 +28,8 @@ export interface SimPeersOptions {
   readonly at: (node: NodeId) => Running;
   /** Who has the lease of a digest. */
   readonly holder: (digest: string) => NodeId | undefined;
+  /** What came of asking a node. */
+  readonly report: (self: NodeId, node: NodeId, how: "ok" | "refused" | "timeout") => void;
 }
 
 export interface SimPeers {
@@ -48,7 +50,7 @@ const holdersMs = 100;
 const pieceBytes = 4_096;
 
 /** Calls from one node's process to another's, with time between, which fail as the wire fails. */
-export function makeSimPeers({ world, waits, at, holder }: SimPeersOptions): SimPeers {
+export function makeSimPeers({ world, waits, at, holder, report }: SimPeersOptions): SimPeers {
   const { clock, severed, liars, note, reached } = world;
   /** What the code that runs now was called for: the verbs of peers, the first call first. */
   const chain = new AsyncLocalStorage<readonly PeerVerb[]>();
@@ -89,11 +91,22 @@ export function makeSimPeers({ world, waits, at, holder }: SimPeersOptions): Sim
     const verbs = enter(self, verb, node);
     await world.hop();
     const { process, cache } = at(node);
-    if (!process.isAlive || severed.has(`${self}>${node}`)) throw unreachable("it refuses");
+    if (!process.isAlive || severed.has(`${self}>${node}`)) {
+      report(self, node, "refused");
+      throw unreachable("it refuses");
+    }
     const answer = chain.run(verbs, () => process.run(() => ask(cache)));
-    const value = await bounded(process, headMs[verb], answer);
-    await world.hop();
-    return value;
+    try {
+      const value = await bounded(process, headMs[verb], answer);
+      await world.hop();
+      return value;
+    } catch (error) {
+      if (error instanceof PullringError && error.code === "unreachable")
+        report(self, node, error.reason === "timeout" ? "timeout" : "refused");
+      throw error;
+    } finally {
+      if (process.isAlive && !process.isHung) report(self, node, "ok");
+    }
   }
 
   async function stream(self: NodeId, verb: PeerVerb, node: NodeId, to: Receiver) {

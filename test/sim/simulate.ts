@@ -1,7 +1,7 @@
 import { seededRandom } from "../real/random.ts";
 import { type Clients, makeClients } from "./clients.ts";
 import { type Content, makeContent } from "./content.ts";
-import { checkGets, checkHeld, checkPurges } from "./checks.ts";
+import { checkGets, checkHeld, checkPurges, checkRings } from "./checks.ts";
 import { makeFaults, misses } from "./faults.ts";
 import type { Plan } from "./plan.ts";
 import type { Rings } from "./rings.ts";
@@ -87,6 +87,7 @@ async function disturb(run: Run): Promise<boolean> {
     const [node, other] = [nodes[index], nodes[missed]];
     if (node && other) misses(node, other.id);
   });
+  if (!(await untilAll(run, "a start", run.cluster.boot()))) return false;
   const asked = Promise.all(plan.asks.map((ask) => clients.ask(ask)));
   const isOver = await untilAll(
     run,
@@ -107,10 +108,13 @@ async function recover(run: Run): Promise<void> {
   for (const node of nodes) node.members = nodes.map(({ id }) => id);
   const isQuiet = (): boolean => nodes.every(({ cache }) => cache.fills.list().length === 0);
   await clock.runUntil(() => false, recoveryMs);
+  checkRings(run);
   if (!(await clock.runUntil(isQuiet, requestMsMax))) world.broken("I5: a fill never ends");
   checkHeld(run);
   checkPurges(run);
   checkGets(run);
+  // Who was benched stays so until it is asked again, one request at a time: ordinary traffic has done that by now.
+  for (const { membership } of nodes) for (const { id } of nodes) membership?.report(id, "ok");
   world.note("all faults have ended; everything is pulled from everywhere");
   const costs = content.items.map((item) => ({ item, ...costOf(run, item.digest) }));
   await untilAll(run, "a request after the faults", pullAll(run));

@@ -1,11 +1,13 @@
 // `npm run soak -- [--minutes 10] [--kills 50] [--clients 24] [--seed 1]`: the hub simulator with random faults, many clients, a
 // process that is killed now and then. Prints a verdict on one page; exits 1 when anything was wrong.
 // `--sim 20000 [--seed 1]`: only simulated clusters, so many from the seed on; a single one is shown as it happens.
+// `--mutants`: only whether tests and simulation notice what was taken out of a copy of the product.
 import { mkdtempDisposable } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
+import { runMutants } from "../sim/mutants.ts";
 import { killRounds } from "../fault/kill-rounds.ts";
 import { soakSim } from "./sim.ts";
 import { soak } from "./soak.ts";
@@ -17,15 +19,21 @@ const { values } = parseArgs({
     clients: { type: "string", default: "24" },
     seed: { type: "string", default: "1" },
     sim: { type: "string" },
+    mutants: { type: "boolean", default: false },
   },
 });
 
-const isWhole = values.sim === undefined;
+const isWhole = values.sim === undefined && !values.mutants;
 const [clients = 0, seed = 0] = [values.clients, values.seed].map(Number);
 const [minutes = 0, kills = 0] = [values.minutes, values.kills].map((value) => (isWhole ? Number(value) : 0));
 const problems: string[] = [];
 
 if (values.sim !== undefined) problems.push(...(await soakSim({ count: Number(values.sim), seed })));
+
+if (values.mutants) {
+  await using dir = await mkdtempDisposable(join(tmpdir(), "pullring-mutants-"));
+  problems.push(...(await runMutants(dir.path, (line) => console.log(line))));
+}
 
 if (kills > 0) {
   await using dir = await mkdtempDisposable(join(tmpdir(), "pullring-soak-"));

@@ -38,7 +38,7 @@ const expiryMs = 10_000;
 const retentionMs = 60_000;
 const rowsMax = 320;
 
-export function beatBoard(clock: VirtualClock): BeatBoard {
+export function beatBoard(clock: Pick<VirtualClock, "now">): BeatBoard {
   const rows = new Map<string, { atMs: number; document: string }>();
   const listeners = new Map<() => void, NodeId>();
   let generation: string | undefined;

@@ -1,0 +1,131 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { cp, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** A promise taken out of the product. Whoever tests it must notice. */
+interface Mutant {
+  readonly name: string;
+  readonly file: string;
+  readonly text: string;
+  readonly becomes: string;
+  /** Each of these must turn red. */
+  readonly noticedBy: readonly Check[];
+}
+
+/** Simulated clusters, or test files. */
+type Check = { readonly clusters: number } | { readonly tests: string };
+
+const leaseTests = { tests: "packages/cluster/src/lease/*.test.ts" };
+
+const mutants: readonly Mutant[] = [
+  {
+    name: "no digest check",
+    file: "packages/core/src/fill.ts",
+    text: "if (found !== digest) throw",
+    becomes: "if (found.length === 0) throw",
+    noticedBy: [{ clusters: 1_000 }, { tests: "packages/core/src/fill*.test.ts" }],
+  },
+  {
+    name: "no tail hold-back",
+    file: "packages/core/src/left-spools.ts",
+    text: "Math.min(end, size - limits.tailBytes)",
+    becomes: "end",
+    noticedBy: [{ clusters: 2_000 }, { tests: "packages/core/src/fill*.test.ts" }],
+  },
+  {
+    name: "a leaf that asks a peer",
+    file: "packages/core/src/serve-peers.ts",
+    text: "blobs.openLeaf({ ...order, offset })",
+    becomes: 'blobs.open({ ...order, role: "forward" })',
+    noticedBy: [{ clusters: 2_000 }],
+  },
+  {
+    name: "non-idempotent acquire: its script knows no lease of the same token",
+    file: "packages/cluster/src/lease/scripts.ts",
+    text: "if held[1] == ARGV[1] then\n  redis.call('PEXPIRE', KEYS[1], ARGV[4])\n  return {'mine'",
+    becomes: "if false then\n  redis.call('PEXPIRE', KEYS[1], ARGV[4])\n  return {'mine'",
+    noticedBy: [{ tests: "test/promises/redis-lease.test.ts" }],
+  },
+  {
+    name: "non-idempotent acquire: each try has a token of its own",
+    file: "packages/cluster/src/lease/redis-leases.ts",
+    text: "await this.#ask(claim, superseding)",
+    becomes: 'await this.#ask({ digest, token: randomBytes(tokenBytes).toString("hex") }, superseding)',
+    noticedBy: [leaseTests],
+  },
+  {
+    name: "a ring that shrinks on an empty read",
+    file: "packages/cluster/src/membership/member-table.ts",
+    text: "if (nowMs - this.#goodSinceMs < limits.expiryMs) return false;",
+    becomes: "if (!beat) return true;",
+    noticedBy: [{ tests: "packages/cluster/src/membership/*.test.ts" }],
+  },
+  {
+    name: "purge without tombstone",
+    file: "packages/core/src/purge.ts",
+    text: "  entomb(tombstones, order);\n",
+    becomes: "",
+    noticedBy: [{ clusters: 1_000 }, { tests: "packages/core/src/*.test.ts" }],
+  },
+  {
+    name: "a fill from before a purge that can be joined",
+    file: "packages/core/src/fills.ts",
+    text: "fill?.joinable() && !this.#isPurged(fill) ? fill",
+    becomes: "fill?.joinable() ? fill",
+    noticedBy: [{ clusters: 2_000 }, { tests: "packages/core/src/cluster.test.ts" }],
+  },
+];
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const checkMsMax = 240_000;
+
+/** Applies each mutant to a copy of the packages in `dir`; returns what stayed green. `say` is told of each check. */
+export async function runMutants(dir: string, say: (line: string) => void): Promise<string[]> {
+  await copyTo(dir);
+  const survived: string[] = [];
+  const checks = mutants.flatMap(({ noticedBy }) => noticedBy);
+  for (const check of new Map(checks.map((check) => [nameOf(check), check])).values())
+    if (await isRed(dir, check)) survived.push(`${nameOf(check)} is red without any mutant`);
+  if (survived.length > 0) return survived;
+  for (const { name, file, text, becomes, noticedBy } of mutants) {
+    const original = await readFile(join(dir, file), "utf8");
+    if (original.split(text).length !== 2) throw new Error(`${file} has not exactly one ${JSON.stringify(text)}`);
+    await writeFile(
+      join(dir, file),
+      original.replace(text, () => becomes),
+    );
+    for (const check of noticedBy) {
+      const startedAt = performance.now();
+      const isNoticed = await isRed(dir, check);
+      const tookSec = ((performance.now() - startedAt) / 1000).toFixed(1);
+      say(`${isNoticed ? "red  " : "GREEN"}  ${name}: ${nameOf(check)}, ${tookSec} s`);
+      if (!isNoticed) survived.push(`${nameOf(check)} stays green with: ${name}`);
+    }
+    await writeFile(join(dir, file), original);
+  }
+  return survived;
+}
+
+const nameOf = (check: Check): string => ("tests" in check ? check.tests : `${check.clusters} simulated clusters`);
+
+/** Packages by name lead into the copy, all others to where they are installed. */
+async function copyTo(dir: string): Promise<void> {
+  for (const part of ["packages", "test", "package.json"])
+    await cp(join(root, part), join(dir, part), { recursive: true });
+  const modules = join(dir, "node_modules");
+  await mkdir(join(modules, "@pullring"), { recursive: true });
+  for (const name of await readdir(join(root, "node_modules")))
+    if (name !== "@pullring") await symlink(join(root, "node_modules", name), join(modules, name));
+  for (const name of await readdir(join(dir, "packages")))
+    await symlink(join(dir, "packages", name), join(modules, "@pullring", name));
+}
+
+async function isRed(dir: string, check: Check): Promise<boolean> {
+  const args =
+    "tests" in check ? ["--test", check.tests] : ["test/soak/main.ts", "--sim", String(check.clusters), "--seed", "1"];
+  const child = spawn(process.execPath, args, { cwd: dir, stdio: "ignore", timeout: checkMsMax });
+  const [code] = (await once(child, "exit")) as [number | null];
+  return code !== 0;
+}
