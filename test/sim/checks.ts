@@ -59,8 +59,6 @@ const credits: Partial<Record<FaultKind, number>> = {
   hang: 1,
   // Whoever can't reach a node does what that would have done, and does not find what it has.
   sever: 1,
-  // What comes from it is refused, so its copy is none.
-  lie: 1,
   // Nobody knows who fetches, or that somebody has.
   redis_wiped: 1,
   redis_cut_off: 1,
@@ -68,6 +66,12 @@ const credits: Partial<Record<FaultKind, number>> = {
   shared_down: 1,
   shared_corrupt: 1,
 };
+
+/**
+ * Wrong bytes are known as such only with the last one. Until then others have gone on from the same beginning: each of them fetches
+ * the rest, and finds that the whole is wrong.
+ */
+const spreading: readonly FaultKind[] = ["lie", "upstream_corrupts", "shared_corrupt"];
 
 export function checkGets({ world, content, cluster }: Checked): void {
   for (const { digest } of content.items) {
@@ -83,5 +87,6 @@ function allowance({ plan }: World, cluster: SimCluster, digest: Digest): number
   const purges = cluster.purges.filter((order) => order.digest === digest).length;
   // Without leases each view of the ring has an owner of its own; a node that left one view is another view for a while.
   const views = of("redis_down").length * (of("other_ring", "leave").length + plan.misses.length);
-  return counted + purges + views;
+  const spread = of(...spreading).length * (plan.nodes - 1);
+  return counted + purges + views + spread;
 }
