@@ -27,6 +27,7 @@ export { withMemory } from "./memory-tier.ts";
 export type { CacheEvent, Observe } from "./observe.ts";
 export { makePins, type Pins } from "./pins.ts";
 export * from "./ports.ts";
+export type * from "./quota-ports.ts";
 export { makeRecent, type Recent } from "./recent.ts";
 export type { TagRecord } from "./tags.ts";
 export { lookUp, route, type UpstreamNames } from "./routing.ts";
