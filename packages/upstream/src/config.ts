@@ -1,5 +1,7 @@
 import type { Clock } from "@pullring/core";
 
+import type { OnWire } from "./wire-tap.ts";
+
 /** One registry, as the operator configured it. */
 export interface UpstreamConfig {
   /** Canonical name: `docker.io`. */
@@ -66,5 +68,7 @@ export interface UpstreamsOptions {
   /** Id of this node, for lane names. */
   readonly node: string;
   readonly observe: (event: UpstreamEvent) => void;
+  /** Told of every exchange on the wire, for who keeps books of them. */
+  readonly onWire?: OnWire | undefined;
   readonly log: Log;
 }

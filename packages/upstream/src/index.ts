@@ -3,3 +3,4 @@
  */
 export type { AccountConfig, Log, RequestKind, UpstreamConfig, UpstreamEvent, UpstreamsOptions } from "./config.ts";
 export { makeUpstreams, type Upstreams } from "./sources.ts";
+export type { OnWire, WireAsk, WireEnd } from "./wire-tap.ts";

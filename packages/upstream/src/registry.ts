@@ -58,11 +58,11 @@ export interface RegistryOptions extends Omit<UpstreamsOptions, "upstreams"> {
 const expired: ReadonlySet<number> = new Set([401, 403, 410]);
 
 export function makeRegistry(options: RegistryOptions): Registry {
-  const { upstream, accounts, clock, random, node, observe, log, resolve } = options;
+  const { upstream, accounts, clock, random, node, observe, onWire, log, resolve } = options;
   const base = `${upstream.url.origin}${upstream.url.pathname.replace(/\/+$/, "")}/v2/`;
   const transport = makeTransport({ upstream, clock, resolve });
   const coolDowns = makeCoolDowns(upstream.name, clock);
-  const send = makeSender({ upstream, transport, coolDowns, clock, observe, log });
+  const send = makeSender({ upstream, transport, coolDowns, clock, observe, onWire, log });
   const logins = makeLogins({ upstream: upstream.name, clock, log });
   const errorOf = makeRefusals({ upstream: upstream.name, coolDowns, clock, log });
   const server = makeTokenServer({ upstream, send, logins, clock, log, errorOf });

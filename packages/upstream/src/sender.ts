@@ -8,6 +8,7 @@ import { limits } from "./limits.ts";
 import { follow, type Answer, type FollowedRequest, type OnAnswer } from "./redirects.ts";
 import { retryAfterSec } from "./retry-after.ts";
 import type { Transport } from "./transport.ts";
+import { tapped, type OnWire } from "./wire-tap.ts";
 import { WireError } from "./wire-error.ts";
 
 interface Errand {
@@ -25,6 +26,7 @@ export interface SenderOptions {
   readonly coolDowns: CoolDowns;
   readonly clock: Clock;
   readonly observe: (event: UpstreamEvent) => void;
+  readonly onWire?: OnWire | undefined;
   readonly log: Log;
 }
 
@@ -36,7 +38,7 @@ export const coolDownKey = (lane: AccountLane, kind: RequestKind): string =>
   `${lane.name} ${kind.startsWith("blob") ? "blob" : kind}`;
 
 export function makeSender(options: SenderOptions): Send {
-  const { upstream, transport, coolDowns, clock, observe, log } = options;
+  const { upstream, transport, coolDowns, clock, observe, onWire, log } = options;
   const isBurst = makeBurstMeter(clock);
 
   /** Docker Hub's abuse answer has bare line feeds, which no strict parser reads. */
@@ -63,7 +65,8 @@ export function makeSender(options: SenderOptions): Send {
     const event = { upstream: upstream.name, kind, lane: lane.name };
     try {
       const headers = { ...commonHeaders, ...request.headers };
-      const answer = await follow(transport, { ...request, headers }, onAnswer);
+      const wire = onWire ? tapped(transport, onWire, { ...event, lane, request }) : transport;
+      const answer = await follow(wire, { ...request, headers }, onAnswer);
       observe({ ...event, status: answer.status });
       return answer;
     } catch (error) {

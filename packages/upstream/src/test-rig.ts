@@ -15,7 +15,14 @@ import {
 import type { Digest, Tag } from "@pullring/oci";
 import { startHub, type Hub, type HubAccount, type HubOptions } from "@pullring/testkit";
 
-import { makeUpstreams, type AccountConfig, type UpstreamConfig, type UpstreamEvent, type Upstreams } from "./index.ts";
+import {
+  makeUpstreams,
+  type AccountConfig,
+  type OnWire,
+  type UpstreamConfig,
+  type UpstreamEvent,
+  type Upstreams,
+} from "./index.ts";
 
 export const realClock: Clock = {
   now: () => Date.now(),
@@ -31,6 +38,7 @@ export interface RigOptions {
   readonly upstream?: Partial<UpstreamConfig>;
   readonly accounts?: readonly AccountConfig[];
   readonly clock?: Clock;
+  readonly onWire?: OnWire;
 }
 
 export interface Rig extends Upstreams {
@@ -43,7 +51,7 @@ export interface Rig extends Upstreams {
 
 /** One upstream, `docker.io`, with everything that its requests tell. */
 export function rigFor(t: TestContext, url: string, options: RigOptions = {}): Rig {
-  const { upstream, accounts = [], clock = realClock } = options;
+  const { upstream, accounts = [], clock = realClock, onWire } = options;
   const events: UpstreamEvent[] = [];
   const lines: unknown[] = [];
   const note = (facts: Record<string, unknown>, message: string): void => void lines.push({ ...facts, message });
@@ -64,6 +72,7 @@ export function rigFor(t: TestContext, url: string, options: RigOptions = {}): R
     random: () => 0.5,
     node: "n1",
     observe: (event) => void events.push(event),
+    onWire,
     log: { info: note, warn: note, error: note, debug: note },
   });
   t.after(() => upstreams.close());
