@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtempDisposable, readFile, stat, writeFile } from "node:fs/promises";
+import { cp, mkdtempDisposable, readFile, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -11,13 +11,9 @@ import { ask } from "@pullring/testkit";
 
 import { readDocument } from "../../packages/server/src/config/document.ts";
 import { loadConfig } from "../../packages/server/src/config/index.ts";
-import { findTool } from "../real/needs.ts";
 import { needsCluster, startCluster } from "../real/cluster.ts";
+import type { Tree } from "../real/helm.ts";
 import { needsRedis, startRedis } from "../real/redis.ts";
-
-/** YAML of which a test reads a few leaves; what is not there fails it. */
-// oxlint-disable-next-line typescript/no-explicit-any
-type Tree = Readonly<Record<string, any>>;
 
 const execute = promisify(execFile);
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -133,118 +129,5 @@ suite("the balancer in front of a cluster", { skip: needsCluster() }, () => {
     assert.deepEqual(await pullAll(), good);
     assert.equal((await ask(`${cluster.url}/readyz`)).status, 200);
     assert.equal((await ask(`${cluster.url}/livez`)).body.toString(), "alive\n");
-  });
-});
-
-/** Never a failure: the script can build it only where there is a Go that reaches its registry. */
-const needsHelm = (): string | false =>
-  findTool("helm") === undefined ? "needs helm (scripts/install-tools.sh builds it where there is a Go)" : false;
-const chart = join(deploy, "helm/pullring");
-
-interface Rendered {
-  readonly of: (kind: string, name: string) => Tree;
-  readonly all: readonly Tree[];
-}
-
-async function render(...args: readonly string[]): Promise<Rendered> {
-  const { stdout } = await execute("helm", ["template", "pullring", chart, "--namespace", "images", ...args]);
-  const documents = stdout.split(/^---$/m).filter((part) => part.trim() !== "");
-  const all = documents.map((part) => readDocument(part, "chart").tree as Tree);
-  const of = (kind: string, name: string): Tree =>
-    all.find((one) => one["kind"] === kind && one["metadata"].name === name) ?? assert.fail(`no ${kind} ${name}`);
-  return { all, of };
-}
-
-test("the chart's balancer is the one that is tested", async () => {
-  for (const file of ["ring-key.conf", "proxy.conf"])
-    assert.equal(
-      await text(`helm/pullring/files/${file}`),
-      await text(`nginx/${file}`),
-      `${file}: copy it from deploy/nginx`,
-    );
-});
-
-suite("deploy/helm", { skip: needsHelm() }, () => {
-  test("lints, and refuses what does not fit", async () => {
-    await execute("helm", ["lint", "--strict", chart]);
-    await assert.rejects(render("--set", "replicas=11"), /maxReplicas/);
-    await assert.rejects(render("--set", "nosuch=1"), /nosuch/);
-    await assert.rejects(render("--set", "redis.settings.password=secret"), /redis\/settings/);
-  });
-
-  test("has a line for each pod that there may be, with that pod's ring name", async () => {
-    const { of } = await render("--set", "maxReplicas=7");
-    const { template, serviceName } = of("StatefulSet", "pullring").spec;
-    const [container] = template.spec.containers;
-    const ringName = container.env.find(({ name }: Tree) => name === "PULLRING_NODE__RING_NAME").value as string;
-    const expected = Array.from({ length: 7 }, (_, ordinal) =>
-      ringName.replace("$(PULLRING_NODE__ID)", `pullring-${ordinal}`),
-    );
-    assert.deepEqual(serversOf(of("ConfigMap", "pullring-balancer").data["nginx.conf"]), expected);
-    assert.equal(expected[0], `pullring-0.${serviceName}.images.svc.cluster.local:5000`);
-    assert.equal(of("Service", serviceName).spec.publishNotReadyAddresses, true);
-  });
-
-  test("writes a configuration that nodes take", async () => {
-    await using folder = await mkdtempDisposable(join(tmpdir(), "pullring-chart-"));
-    const values = {
-      redis: {
-        settings: { username: "pullring" },
-        passwordSecret: { name: "r" },
-        caSecret: { name: "c" },
-        url: "rediss://r:6379",
-      },
-      s3: { bucket: "images", settings: { accessKeyId: "ID", expire: "30d" }, secretAccessKeySecret: { name: "s" } },
-      secrets: { admin: { name: "a" } },
-      config: { log: { level: "debug" }, storage: { memory: "1GiB" } },
-    };
-    const valuesFile = join(folder.path, "values.yaml");
-    await writeFile(valuesFile, JSON.stringify(values));
-    const { of } = await render("--values", valuesFile);
-    const mounts = of("StatefulSet", "pullring").spec.template.spec.containers[0].volumeMounts as Tree[];
-    const written = of("ConfigMap", "pullring-node").data["pullring.yaml"] as string;
-    const named = [...written.matchAll(/: (\/etc\/\S+)$/gm)].map(([, path = ""]) => path);
-    assert.equal(named.length, 5);
-    for (const path of named) {
-      assert.ok(
-        mounts.some(({ mountPath }) => path.startsWith(`${mountPath}/`)),
-        `${path} is not mounted`,
-      );
-      await mkdir(join(folder.path, dirname(path)), { recursive: true });
-      await writeFile(join(folder.path, path), "secret");
-    }
-    const file = join(folder.path, "pullring.yaml");
-    await writeFile(file, written.replaceAll("/etc/", `${folder.path}/etc/`));
-    const env = { PULLRING_NODE__RING_NAME: "pullring-0:5000", PULLRING_STORAGE__DISK__PATH: folder.path };
-    const config = await loadConfig({ file, env, hostname: "pullring-0" });
-    assert.equal(config.storage.s3?.bucket, "images");
-    assert.equal(config.storage.memoryBytesMax, 1024 ** 3);
-  });
-
-  test("runs everything without rights, and passes no secret on", async () => {
-    const { all } = await render("--set", "redis.passwordSecret.name=r", "--set", "balancer.tlsSecret=t");
-    const pods = all.filter(({ kind }) => kind === "StatefulSet" || kind === "Deployment");
-    assert.equal(pods.length, 2);
-    for (const { spec } of pods) {
-      const { securityContext, automountServiceAccountToken, containers } = spec.template.spec;
-      assert.equal(securityContext.runAsNonRoot, true);
-      assert.ok(securityContext.runAsUser > 0);
-      assert.deepEqual(securityContext.seccompProfile, { type: "RuntimeDefault" });
-      assert.equal(automountServiceAccountToken, false);
-      for (const { securityContext: own, livenessProbe, readinessProbe, resources } of containers) {
-        const restricted = {
-          allowPrivilegeEscalation: false,
-          readOnlyRootFilesystem: true,
-          capabilities: { drop: ["ALL"] },
-        };
-        assert.deepEqual(own, restricted);
-        assert.ok(livenessProbe.httpGet.path === "/livez" && readinessProbe.httpGet.path === "/readyz");
-        assert.ok(resources.limits.memory);
-      }
-    }
-    const kinds = all.map(({ kind }) => kind as string);
-    assert.ok(!kinds.includes("Secret"));
-    for (const kind of ["PodDisruptionBudget", "NetworkPolicy"])
-      assert.equal(kinds.filter((one) => one === kind).length, 2, kind);
   });
 });

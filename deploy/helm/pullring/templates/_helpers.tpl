@@ -44,6 +44,7 @@ podAntiAffinity:
 {{- /* The file that all nodes read. Who a node is comes from its environment. */ -}}
 {{- define "pullring.config" -}}
 {{- $redis := merge (dict "url" .Values.redis.url) .Values.redis.settings -}}
+{{- if .Values.redis.bundled.enabled }}{{ $redis = dict "url" (printf "redis://%s-redis:6379" (include "pullring.name" .)) }}{{ end -}}
 {{- if .Values.redis.settings.sentinels }}{{ $redis = unset $redis "url" }}{{ end -}}
 {{- if .Values.redis.passwordSecret.name }}{{ $redis = set $redis "passwordFile" (printf "/etc/pullring/secrets/redis/%s" .Values.redis.passwordSecret.key) }}{{ end -}}
 {{- if .Values.redis.caSecret.name }}{{ $redis = set $redis "tls" (dict "ca" "/etc/pullring/secrets/redis-ca/ca.crt") }}{{ end -}}
@@ -53,6 +54,7 @@ podAntiAffinity:
 {{- $storage := dict "disk" (dict "path" "/data" "size" .Values.storage.used) -}}
 {{- if .Values.s3.bucket -}}
 {{- $s3 := merge (dict "bucket" .Values.s3.bucket) .Values.s3.settings -}}
+{{- if .Values.s3.bundled.enabled }}{{ $s3 = mergeOverwrite $s3 (dict "endpoint" (printf "http://%s-s3:7070" (include "pullring.name" .)) "region" "us-east-1" "forcePathStyle" true "accessKeyId" "pullring") }}{{ end -}}
 {{- if .Values.s3.secretAccessKeySecret.name }}{{ $s3 = set $s3 "secretAccessKeyFile" (printf "/etc/pullring/secrets/s3/%s" .Values.s3.secretAccessKeySecret.key) }}{{ end -}}
 {{- $storage = set $storage "s3" $s3 -}}
 {{- end -}}
