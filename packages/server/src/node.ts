@@ -13,6 +13,7 @@ import { makeHealth } from "./health/health.ts";
 import { makeByteMover } from "./http/byte-mover.ts";
 import { loadSendfile } from "./http/sendfile.ts";
 import { keptFile } from "./kept-file.ts";
+import { openLedger } from "./ledger/ledger.ts";
 import type { ProcessLog } from "./observe/log.ts";
 import { makeMetrics } from "./observe/metrics.ts";
 import { openAdminApi } from "./open-admin.ts";
@@ -38,8 +39,10 @@ export interface PullringNode {
 export async function openNode(config: Config, log: ProcessLog): Promise<PullringNode> {
   const clock = systemClock;
   const metrics = makeMetrics();
-  const parts: Parts = { config, log, clock, metrics };
-  const mover = makeByteMover(loadSendfile());
+  const ledger = openLedger(config, clock);
+  const parts: Parts = { config, log, clock, metrics, ledger };
+  // What sendfile sends, nobody could hash.
+  const mover = makeByteMover(ledger ? () => undefined : loadSendfile());
   // Storage is opened first, and asks later who does the house-keeping of what is shared.
   const late: { cluster?: ClusterSide | undefined } = {};
   // S3 tells of each purge once, perhaps before there is somebody to obey.
@@ -57,6 +60,7 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
   const cache = makeCache({
     ...storage,
     ...upstreams,
+    records: ledger?.records(storage.records) ?? storage.records,
     clock,
     policy: freshnessOf(config.tags),
     staleIfErrorMs: config.tags.staleIfErrorMs,
@@ -64,7 +68,10 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
     cluster: cluster?.ports,
     shared: storage.s3?.blobs,
   });
-  const carryOut = (order: PurgeOrder): Promise<void> => cache.purge(order);
+  const carryOut = (order: PurgeOrder): Promise<void> => {
+    if (order.digest) ledger?.observe({ kind: "gone", digest: order.digest, why: "purged" });
+    return cache.purge(order);
+  };
   const file = keptFile(config.storage.disk.path, "purges");
   const recall = (order: PurgeOrder): void => cache.entomb(order);
   const purges = await openPurgeLog({ file, clock, log, carryOut, recall });

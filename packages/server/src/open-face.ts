@@ -39,7 +39,7 @@ export interface FaceOptions {
 }
 
 export function openFace(parts: Parts, { cache, health, mover, s3 }: FaceOptions): Face {
-  const { config, clock, log } = parts;
+  const { config, clock, log, ledger } = parts;
   const inFlight = makeInFlight();
   const addresses = makeClientAddress({ trustedProxies: config.clients.trustedProxies });
   const { tls: files } = config;
@@ -56,7 +56,8 @@ export function openFace(parts: Parts, { cache, health, mover, s3 }: FaceOptions
     serve: async (exchange) => {
       inFlight.enter();
       if (health.readyz().word === "draining") exchange.response.setHeader("connection", "close");
-      await serveRegistry(registry, exchange);
+      const run = (): Promise<void> => serveRegistry(registry, exchange);
+      await (ledger ? ledger.serve(exchange, run) : run());
     },
     health,
     requestId: makeRequestIds(randomBytes(6).toString("base64url")),

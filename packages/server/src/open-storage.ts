@@ -33,7 +33,7 @@ export interface Storage {
 
 /** Opens what is on disk. A disk that can't be used is no failure: the node then keeps small things in memory only. */
 export async function openStorage(parts: Parts, sharing: Omit<SharedOptions, "local">): Promise<Storage> {
-  const { config, clock, log, metrics } = parts;
+  const { config, clock, log, metrics, ledger } = parts;
   const { storage } = config;
   const lock = await lockDisk(storage.disk.path).catch((error: unknown) => {
     throw new StartError(`storage.disk.path: ${storage.disk.path} is in use by another Pullring`, { cause: error });
@@ -44,8 +44,12 @@ export async function openStorage(parts: Parts, sharing: Omit<SharedOptions, "lo
     clock,
     log,
     isPinned: (digest) => pinned.by?.isPinned(digest) ?? false,
-    onEvict: () => metrics.evicted("disk"),
+    onEvict: (digest) => {
+      metrics.evicted("disk");
+      ledger?.observe({ kind: "gone", digest, why: "evicted" });
+    },
     onMismatch: (digest, detail) => {
+      ledger?.observe({ kind: "gone", digest, why: "corrupt" });
       metrics.digestMismatch("disk");
       log.error({ digest, detail }, "bytes on the disk do not hash to their digest; they are removed");
     },

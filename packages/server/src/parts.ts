@@ -1,6 +1,7 @@
 import type { Clock } from "@pullring/core";
 
 import type { Config } from "./config/index.ts";
+import type { Ledger } from "./ledger/ledger.ts";
 import type { ProcessLog } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
 
@@ -10,4 +11,6 @@ export interface Parts {
   readonly log: ProcessLog;
   readonly clock: Clock;
   readonly metrics: Metrics;
+  /** Absent = no books are kept. */
+  readonly ledger?: Ledger | undefined;
 }

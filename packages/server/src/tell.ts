@@ -5,7 +5,11 @@ import type { Unreadable } from "./http/unreadable.ts";
 import type { Parts } from "./parts.ts";
 
 /** Counts and logs what the cache did. */
-export function tellEvent({ log, metrics }: Pick<Parts, "log" | "metrics">, event: CacheEvent): void {
+export function tellEvent(
+  { log, metrics, ledger }: Pick<Parts, "log" | "metrics" | "ledger">,
+  event: CacheEvent,
+): void {
+  ledger?.observe(event);
   switch (event.kind) {
     case "stale":
       metrics.stale(event.reason);

@@ -40,6 +40,7 @@ export const coolDownKey = (lane: AccountLane, kind: RequestKind): string =>
 export function makeSender(options: SenderOptions): Send {
   const { upstream, transport, coolDowns, clock, observe, onWire, log } = options;
   const isBurst = makeBurstMeter(clock);
+  let sent = 0;
 
   /** Docker Hub's abuse answer has bare line feeds, which no strict parser reads. */
   function asAbuse({ received }: WireError): PullringError | undefined {
@@ -62,10 +63,11 @@ export function makeSender(options: SenderOptions): Send {
   return async ({ kind, lane, request }, onAnswer) => {
     coolDowns.check(coolDownKey(lane, kind));
     isBurst(1);
+    const number = (sent += 1);
     const event = { upstream: upstream.name, kind, lane: lane.name };
     try {
       const headers = { ...commonHeaders, ...request.headers };
-      const wire = onWire ? tapped(transport, onWire, { ...event, lane, request }) : transport;
+      const wire = onWire ? tapped(transport, onWire, { ...event, lane, number, request }) : transport;
       const answer = await follow(wire, { ...request, headers }, onAnswer);
       observe({ ...event, status: answer.status });
       return answer;

@@ -38,6 +38,8 @@ test("every exchange is told with its end: tokens, redirects and all, and no add
   assert.equal(token?.ask.origin, hub.tokenOrigin);
   assert.equal(first?.ask.origin, hub.url);
   assert.ok(hub.cdnOrigins.includes(second?.ask.origin ?? ""));
+  assert.equal(first?.ask.errand, second?.ask.errand);
+  assert.notEqual(token?.ask.errand, first?.ask.errand);
   assert.deepEqual([second?.ask.repository, second?.ask.reference], ["acme/app", blob.digest]);
   assert.deepEqual([second?.end?.bytes, second?.end?.length, second?.end?.isBroken], [500_000, 500_000, false]);
   // What is told goes to files: no token, no signature, no password.

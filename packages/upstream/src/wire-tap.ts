@@ -11,6 +11,8 @@ export interface WireAsk {
   readonly lane: string;
   readonly method: "GET" | "HEAD";
   readonly origin: string;
+  /** Counts the requests to this upstream; their redirects have the same number. */
+  readonly errand: number;
   /** 0 for the first exchange of a request, 1 for where that redirects to, and so on. */
   readonly hop: number;
   /** By the address at the registry; those of redirects are nobody's business. */
@@ -41,12 +43,13 @@ interface Errand {
   readonly upstream: string;
   readonly kind: RequestKind;
   readonly lane: AccountLane;
+  readonly number: number;
   readonly request: WireRequest;
 }
 
 /** The transport for one request, every exchange of it told. */
 export function tapped(transport: Transport, onWire: OnWire, errand: Errand): Transport {
-  const { upstream, kind, lane } = errand;
+  const { upstream, kind, lane, number } = errand;
   const [, repository, reference] =
     /\/v2\/(.+)\/(?:manifests|blobs|referrers)\/([^/]+)$/.exec(errand.request.url.pathname) ?? [];
   const named = {
@@ -64,6 +67,7 @@ export function tapped(transport: Transport, onWire: OnWire, errand: Errand): Tr
         lane: lane.name,
         method,
         origin: url.origin,
+        errand: number,
         hop,
         ...named,
         ...(headers["range"] === undefined ? {} : { range: headers["range"] }),

@@ -18,6 +18,8 @@ export interface Config {
   readonly storage: Storage;
   /** Absent = this node is alone. */
   readonly cluster?: Cluster;
+  /** Absent = nothing is written down. */
+  readonly ledger?: { readonly path: string };
   readonly log: { readonly level: LogLevel };
 }
 

@@ -61,6 +61,7 @@ const whole = {
       expire: "30d",
     },
   },
+  ledger: { path: "/l" },
   cluster: {
     redis: {
       sentinels: ["s1:26379", "[::1]:26379"],
@@ -116,6 +117,7 @@ test("the effective configuration is in the words of the file, secrets as ***", 
     redis: { ...redis, cluster: false, password: "***", sentinelPassword: "***" },
     peer: { ...peer, url: "https://n9:5002", secret: "***" },
   });
+  assert.deepEqual(words["ledger"], whole.ledger);
   assert.deepEqual(words["tags"], {
     fresh: "1500ms",
     staleIfError: "30d",

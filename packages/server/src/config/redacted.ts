@@ -10,7 +10,7 @@ import { formatSize } from "./size.ts";
  * inline secret as `***`. Holds everything, so that a file with the same contents (and the secrets) means the same.
  */
 export function redacted(config: Config): Record<string, unknown> {
-  const { tls, admin, node, tags, fallback, clients, storage, cluster, log } = config;
+  const { tls, admin, node, tags, fallback, clients, storage, cluster, ledger, log } = config;
   return {
     listen: formatListen(config.listen),
     ...(tls ? { tls: withoutAbsent({ cert: tls.certFile, key: tls.keyFile, clientCa: tls.clientCaFile }) } : {}),
@@ -44,6 +44,7 @@ export function redacted(config: Config): Record<string, unknown> {
       ...(storage.s3 ? { s3: s3Words(storage.s3) } : {}),
     },
     ...(cluster ? { cluster: clusterWords(cluster) } : {}),
+    ...(ledger ? { ledger } : {}),
     log,
   };
 }

@@ -53,6 +53,7 @@ export function resolve(settings: Settings, { identity, openSecret }: ResolveOpt
       ...(storage.s3 ? { s3: s3Of(storage.s3, openSecret) } : {}),
     },
     ...(settings.cluster ? { cluster: clusterOf(settings.cluster, peerUrl, openSecret) } : {}),
+    ...(settings.ledger ? { ledger: settings.ledger } : {}),
     log,
   });
 }

@@ -262,6 +262,17 @@ export const schema = section({
     s3: s3.optional().meta({ description: "A bucket that all nodes share.", unset: "none" }),
   }).prefault({}),
   cluster: cluster.optional().meta({ description: "Nodes that act as one cache.", unset: "this node is alone" }),
+  ledger: section({
+    path: scalar(directoryKind).meta({
+      description: "Directory for files of this node, one for each start. Kept by whoever switches this on.",
+      example: "/var/lib/pullring-ledger",
+    }),
+  })
+    .optional()
+    .meta({
+      description: "Writes down what goes out, to clients and upstreams, for `pullring ledger check`. Costs CPU.",
+      unset: "nothing is written down",
+    }),
   log: section({
     level: scalar(wordKind("fatal", "error", "warn", "info", "debug", "trace", "silent"))
       .prefault("info")

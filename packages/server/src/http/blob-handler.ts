@@ -18,6 +18,7 @@ export async function serveBlob({ cache, responder }: RegistryDeps, ask: Ask<Of<
   }
   const client = exchange.client.address;
   const opened = await cache.blobs.open({ repository, digest, client, resumes: resumes(exchange) });
+  exchange.access = opened.access;
   const headers = { ...servedHeaders(exchange, target, opened), "cache-control": immutable };
   return responder.sendBody(exchange, { digest, mediaType, headers, body: opened.body });
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 
-import type { Repository } from "@pullring/core";
+import type { Access, Repository } from "@pullring/core";
 import type { Digest } from "@pullring/oci";
 
 import type { Outcome, Route } from "./errors.ts";
@@ -26,6 +26,8 @@ export interface Exchange {
   /** Of what is answered, where it has one. */
   digest?: Digest;
   tier: Tier;
+  /** Of the bytes that are served. */
+  access?: Access;
   outcome: Outcome;
   /** It got what another request had begun to fetch. */
   joined?: boolean;

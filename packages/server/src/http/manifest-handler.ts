@@ -1,4 +1,4 @@
-import { bytesBody } from "@pullring/core";
+import { bytesBody, type Access } from "@pullring/core";
 import { isDigestReference, type Digest, type Tag } from "@pullring/oci";
 
 import { askedTier, immutable, revalidate, servedHeaders, type Served } from "./cache-headers.ts";
@@ -32,8 +32,13 @@ async function serveTag(deps: RegistryDeps, ask: Ask<Of<"manifest">>, tag: Tag):
 
 type Facts = Served & { readonly digest: Digest; readonly mediaType: string; readonly caching: string };
 
-function sendManifest(deps: RegistryDeps, ask: Ask, manifest: Facts & { readonly bytes: Buffer }): Promise<void> {
-  const { digest, mediaType, bytes } = manifest;
+function sendManifest(
+  deps: RegistryDeps,
+  ask: Ask,
+  manifest: Facts & { readonly bytes: Buffer; readonly access: Access },
+): Promise<void> {
+  const { digest, mediaType, bytes, access } = manifest;
+  ask.exchange.access = access;
   const headers = headersOf(ask, manifest);
   return deps.responder.sendBody(ask.exchange, { digest, mediaType, headers, body: bytesBody(bytes) });
 }
