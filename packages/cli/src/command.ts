@@ -19,6 +19,11 @@ export interface CommandAsk {
   readonly words: readonly string[];
 }
 
+/** A verb that asks nobody by the admin API. */
+export interface LocalCommand extends Omit<Command, "run"> {
+  run(ask: Omit<CommandAsk, "client">): Promise<CommandEnd>;
+}
+
 export interface CommandEnd {
   /** The node's own words, for `--json`. */
   readonly answer: unknown;

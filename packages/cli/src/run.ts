@@ -3,7 +3,8 @@ import { parseArgs } from "node:util";
 
 import { makeAdminClient } from "./admin-client.ts";
 import { cacheCommands } from "./cache-commands.ts";
-import type { Command } from "./command.ts";
+import { client } from "./client/client-command.ts";
+import type { Command, CommandEnd, LocalCommand } from "./command.ts";
 import { CommandError, exitCodes, type ExitCode } from "./exit-codes.ts";
 import { ringCommands } from "./ring-commands.ts";
 
@@ -15,6 +16,8 @@ export interface Output {
 
 const commands: ReadonlyMap<string, Command> = new Map(Object.entries({ ...ringCommands, ...cacheCommands }));
 
+const localCommands: ReadonlyMap<string, LocalCommand> = new Map(Object.entries({ client }));
+
 const adminDefault = "http://127.0.0.1:5001";
 
 const usage = `pullring: a pull-through cache for container images
@@ -24,8 +27,9 @@ Usage:
       Run a cache node. Without a file: Docker Hub on 0.0.0.0:5000, disk in ./data.
       Every setting can also come from the environment: PULLRING_STORAGE__MEMORY=1GiB sets storage.memory.
 
+${helpOf(localCommands)}
 These ask a running node:
-${[...commands.values()].map(({ usage: line, summary }) => `  pullring ${line}\n      ${summary}\n`).join("")}
+${helpOf(commands)}
   --admin URL        the node's admin address, default ${adminDefault}
   --token-file FILE  holds the admin token: changes need it, and everything on another host
   --json             the node's answer as it is
@@ -41,6 +45,10 @@ Exit codes:
   5  done, but not everybody that it concerns could be reached
 `;
 
+function helpOf(of: ReadonlyMap<string, Pick<Command, "usage" | "summary">>): string {
+  return [...of.values()].map(({ usage: line, summary }) => `  pullring ${line}\n      ${summary}\n`).join("");
+}
+
 /** Runs one command line. Never rejects for what somebody did wrong. */
 export async function run(args: readonly string[], output: Output): Promise<ExitCode> {
   const [verb = "", ...rest] = args;
@@ -55,6 +63,8 @@ export async function run(args: readonly string[], output: Output): Promise<Exit
     }
     const command = commands.get(verb);
     if (command) return await ask(command, rest, output);
+    const local = localCommands.get(verb);
+    if (local) return await runHere(local, rest, output);
     output.err(usage);
     return exitCodes.usage;
   } catch (error) {
@@ -75,9 +85,21 @@ async function ask(command: Command, args: readonly string[], output: Output): P
   });
   const { admin, "token-file": tokenFile } = values as { admin: string; "token-file"?: string };
   const token = tokenFile === undefined ? undefined : await readToken(tokenFile);
-  const client = makeAdminClient({ url: admin, token });
-  const { answer, text, note, code } = await command.run({ client, values, words: positionals });
-  output.out("json" in values ? `${JSON.stringify(answer, null, 2)}\n` : text);
+  const asked = makeAdminClient({ url: admin, token });
+  return end(await command.run({ client: asked, values, words: positionals }), "json" in values, output);
+}
+
+async function runHere(command: LocalCommand, args: readonly string[], output: Output): Promise<ExitCode> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { ...command.options, json: { type: "boolean" } },
+  });
+  return end(await command.run({ values, words: positionals }), "json" in values, output);
+}
+
+function end({ answer, text, note, code }: CommandEnd, asJson: boolean, output: Output): ExitCode {
+  output.out(asJson ? `${JSON.stringify(answer, null, 2)}\n` : text);
   if (note !== undefined) output.err(`${note}\n`);
   return code;
 }
