@@ -39,6 +39,8 @@ export const peerLimits = {
   replayWindowMs: 30_000,
   noncesMax: 200_000,
   connectionsMax: 4_096,
+  /** Those that wait to be accepted while this process is busy. The kernel may cap it. */
+  backlogMax: 4_096,
   headersTimeoutMs: 5_000,
   requestTimeoutMs: 10_000,
   /** Longer than `keepAliveMs`: the side that closes first should be the one that asks. */

@@ -12,6 +12,7 @@ import { makeAdminApp } from "./health/admin-app.ts";
 import { makeHealth } from "./health/health.ts";
 import { makeByteMover } from "./http/byte-mover.ts";
 import { loadSendfile } from "./http/sendfile.ts";
+import { serverLimits } from "./http/server-limits.ts";
 import { keptFile } from "./kept-file.ts";
 import { openLedger } from "./ledger/ledger.ts";
 import type { ProcessLog } from "./observe/log.ts";
@@ -85,7 +86,7 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
   warnOfUnguarded(parts);
   const service = { ...cache.peers, purge: (order: PurgeOrder) => purges.run(order) };
   await cluster?.listen(service, () => fillsHere(cache.fills.list()));
-  await app.listen({ ...config.listen });
+  await app.listen({ ...config.listen, backlog: serverLimits.backlogMax });
   // Second, so that nobody is told that this node is ready before it is.
   await admin.listen({ ...config.admin.listen }).catch(async (error: unknown) => {
     await app.close();

@@ -50,7 +50,9 @@ export async function openPeerListener({ listen, trust, handler, admits }: PeerL
       if (!admits(socket.remoteAddress ?? "")) socket.destroy();
     });
   const listening = Promise.withResolvers<void>();
-  server.once("error", listening.reject).listen(listen.port, listen.host, () => listening.resolve());
+  server
+    .once("error", listening.reject)
+    .listen({ ...listen, backlog: peerLimits.backlogMax }, () => listening.resolve());
   await listening.promise;
 
   const closed = new Promise<void>((resolve) => server.once("close", () => resolve()));

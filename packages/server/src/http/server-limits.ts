@@ -7,6 +7,8 @@ export const serverLimits = {
   requestTimeoutMs: 30_000,
   /** Longer than the 60 s that load balancers keep idle connections: the side that closes first should be theirs. */
   keepAliveTimeoutMs: 65_000,
+  /** Connections that wait to be accepted: a crowd that comes while this process is busy must not be turned away. The kernel may cap it. */
+  backlogMax: 4_096,
   connectionsCheckMs: 5_000,
   drainMs: 120_000,
 } as const;
