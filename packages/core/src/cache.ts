@@ -15,6 +15,7 @@ import type { BlobSource, BlobStore, Clock, ListSource, ManifestSource, RecordSt
 import { entomb, purge } from "./purge.ts";
 import { makeQuarantine } from "./quarantine.ts";
 import { makeRecent } from "./recent.ts";
+import type { LaneAnswer, LaneOrder } from "./quota-ports.ts";
 import { Search, type SearchOrder } from "./search.ts";
 import { servePeers } from "./serve-peers.ts";
 import { Tags, type TagPolicy } from "./tags.ts";
@@ -35,6 +36,8 @@ export interface CacheDeps {
   readonly cluster?: Cluster | undefined;
   /** Shared storage, where there is any. */
   readonly shared?: SharedBlobs | undefined;
+  /** Asks by a lane that only this node has, for a peer. */
+  readonly fetchOnLane?: ((order: LaneOrder) => Promise<LaneAnswer>) | undefined;
 }
 
 type FillCounts = ReturnType<FillGate["counts"]>;
@@ -109,7 +112,8 @@ export function makeCache(deps: CacheDeps): Cache {
   const blobs = new Blobs({ clock, store, fills, links, source: deps.blobs, missing, cluster, shared });
   const lists = makeLists({ clock, records, source: deps.lists, policy, staleIfErrorMs, missing, observe });
   const purgeHere = (order: PurgeOrder): Promise<void> => purge({ store, fills, tags, tombstones }, order);
-  const peers = servePeers({ blobs, manifests, tags, purge: purgeHere, observe });
+  const { fetchOnLane } = deps;
+  const peers = servePeers({ blobs, manifests, tags, purge: purgeHere, fetchOnLane, observe });
   const counts = (): FillCounts => sum(gates.forward.counts(), gates.owner.counts());
   const entombHere = (order: PurgeOrder): void => entomb(tombstones, order);
   return { blobs, manifests, tags, lists, fills, gate: { counts }, peers, purge: purgeHere, entomb: entombHere };

@@ -2,6 +2,7 @@ import type { Digest, Tag } from "@pullring/oci";
 
 import type { Stale } from "./freshness.ts";
 import type { Access, BlobRequest, BlobSink, Body, ManifestAnswer, Repository } from "./ports.ts";
+import type { LaneAnswer, LaneOrder } from "./quota-ports.ts";
 import type { TagRecord } from "./tags.ts";
 
 /** A node's id: unique in its cluster, and the same after a restart. */
@@ -129,6 +130,8 @@ export interface PeerService {
   manifest(verb: PeerVerb, repository: Repository, digest: Digest): Promise<PeerManifest>;
   /** `read` asks nobody: `missing` when nothing is written down here. */
   resolve(repository: Repository, tag: Tag, verb?: PeerVerb): Promise<ResolvedTag>;
+  /** A counted manifest GET by one of this node's own lanes. Nothing is kept here, and no peer is asked. */
+  fetch(order: LaneOrder): Promise<LaneAnswer>;
   purge(order: PurgeOrder): Promise<void>;
 }
 

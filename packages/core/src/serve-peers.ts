@@ -3,6 +3,7 @@ import type { PeerService, PurgeOrder } from "./cluster-ports.ts";
 import { PullringError } from "./errors.ts";
 import type { Manifests } from "./manifests.ts";
 import type { Observe } from "./observe.ts";
+import type { LaneAnswer, LaneOrder } from "./quota-ports.ts";
 import type { Tags } from "./tags.ts";
 
 export interface ServePeersParts {
@@ -10,11 +11,13 @@ export interface ServePeersParts {
   readonly manifests: Manifests;
   readonly tags: Tags;
   readonly purge: (order: PurgeOrder) => Promise<void>;
+  /** Decides whether the lane is this node's and may ask for the repository. Absent = no lane is for others. */
+  readonly fetchOnLane?: ((order: LaneOrder) => Promise<LaneAnswer>) | undefined;
   readonly observe: Observe;
 }
 
 /** The receiving end of what peers ask: `get` and `resolve` in the owner's role, which asks leaves only; a `read` asks nobody. */
-export function servePeers({ blobs, manifests, tags, purge, observe }: ServePeersParts): PeerService {
+export function servePeers({ blobs, manifests, tags, purge, fetchOnLane, observe }: ServePeersParts): PeerService {
   function told<T extends { readonly joined: boolean }>(answer: T): T {
     if (answer.joined) observe({ kind: "joined", where: "peer" });
     return answer;
@@ -37,6 +40,10 @@ export function servePeers({ blobs, manifests, tags, purge, observe }: ServePeer
       const record = await tags.recall(repository, tag);
       if (!record) throw new PullringError("missing", "this node knows nothing of this tag");
       return { record };
+    },
+    async fetch(order) {
+      if (!fetchOnLane) throw new PullringError("unavailable", "this node asks by no lane for others");
+      return await fetchOnLane(order);
     },
     purge,
   };

@@ -12,7 +12,7 @@ import { answerHeader, formatTarget, macHeader, requestHeader, type PeerMethod, 
 /** What came of one request to a peer: `aborted` by whoever wanted it, `error` for all that the peer itself said but "missing". */
 export interface PeerAsked {
   readonly peer: NodeId;
-  readonly verb: "get" | "read" | "holding" | "resolve" | "purge" | "hello" | "fills";
+  readonly verb: "get" | "read" | "holding" | "resolve" | "purge" | "hello" | "fills" | "fetch" | "quota";
   readonly outcome: "ok" | "missing" | "refused" | "timeout" | "cut" | "error" | "aborted";
 }
 
@@ -110,7 +110,7 @@ class SealingCaller implements Caller {
         const facts = await this.#attempt(call, peer);
         if (facts.refusal !== "clock" || attempts === attemptsMax) return answered(facts);
       } catch (error) {
-        const isStale = error instanceof PeerFault && error.kind === "reset" && attempts < attemptsMax;
+        const isStale = error instanceof PeerFault && error.kind === "reset" && attempts < attemptsMax && !costs(call);
         if (!isStale) throw error;
       }
     }
@@ -191,6 +191,9 @@ function dispatcherFor(
   if (verb === "hello") return hello;
   return target.kind === "blob" && method !== "HEAD" ? bulk : small;
 }
+
+/** What may have been carried out, and is paid for each time. */
+const costs = ({ verb }: Call): boolean => verb === "fetch";
 
 /** A question for a sign of life follows on no question that is over soon anyway. */
 const isWaitedFor = ({ verb }: Call): boolean => verb !== "hello" && verb !== "holding";

@@ -290,10 +290,11 @@ test("a sink that takes no more holds the peer back", async (t) => {
   assert.equal(taken, whole.length);
 });
 
-test("a peer tells of its fills", async (t) => {
+test("a peer tells of its fills and lanes", async (t) => {
   const peer = await startPeer(t, { trust, service: service({}) });
   const client = clientFor(t, { trust, urls: { n2: peer.url } });
   assert.deepEqual(await client.fills("n2"), [{ digest: "sha256:n2" }]);
+  assert.deepEqual(await client.quota("n2"), [{ lane: "n2" }]);
 });
 
 test("an address that peers may not have is not dialled, by a name or by itself", async (t) => {

@@ -1,7 +1,15 @@
-import { PullringError, type NodeId, type PeerBlobs, type PeerManifests, type PurgeOrder } from "@pullring/core";
+import {
+  PullringError,
+  type LaneFetch,
+  type NodeId,
+  type PeerBlobs,
+  type PeerManifests,
+  type PurgeOrder,
+} from "@pullring/core";
 
 import { peerLimits } from "../limits.ts";
 import { makeAskBlobs } from "./ask-blobs.ts";
+import { makeAskLanes } from "./ask-lanes.ts";
 import { makeAskManifests } from "./ask-manifests.ts";
 import type { CallNode } from "./call-node.ts";
 import { makeCaller, type CallerOptions } from "./caller.ts";
@@ -18,10 +26,13 @@ export interface PeerClientOptions extends CallerOptions {
 export interface PeerClient {
   readonly blobs: PeerBlobs;
   readonly manifests: PeerManifests;
+  readonly lanes: LaneFetch;
   /** Resolves when the peer has purged. */
   purge(node: NodeId, order: PurgeOrder): Promise<void>;
   /** What the peer tells of its fills: JSON that nobody has looked at yet. */
   fills(node: NodeId): Promise<unknown>;
+  /** What the peer tells of its lanes, the same. */
+  quota(node: NodeId): Promise<unknown>;
   /** Who answers at this origin; with `node`, only that one is believed. */
   hello(url: string, node?: NodeId, signal?: AbortSignal): Promise<PeerHello>;
   /** Ends every request that runs. */
@@ -37,9 +48,17 @@ export function makePeerClient(options: PeerClientOptions): PeerClient {
     return await caller.call({ ...more, node, url });
   };
 
+  async function view(node: NodeId, kind: "fills" | "quota"): Promise<unknown> {
+    const body = collect(peerLimits.fillsBytesMax);
+    const { onAnswer } = body;
+    await call(node, { verb: kind, target: { kind }, headMs: peerLimits.helloMs, onAnswer });
+    return JSON.parse(body.text()) as unknown;
+  }
+
   return {
     blobs: makeAskBlobs(call, clock),
     manifests: makeAskManifests(call, clock),
+    lanes: makeAskLanes(call),
     async purge(node, order) {
       await call(node, {
         verb: "purge",
@@ -50,12 +69,8 @@ export function makePeerClient(options: PeerClientOptions): PeerClient {
         onAnswer: () => () => {},
       });
     },
-    async fills(node) {
-      const body = collect(peerLimits.fillsBytesMax);
-      const { onAnswer } = body;
-      await call(node, { verb: "fills", target: { kind: "fills" }, headMs: peerLimits.helloMs, onAnswer });
-      return JSON.parse(body.text()) as unknown;
-    },
+    fills: (node) => view(node, "fills"),
+    quota: (node) => view(node, "quota"),
     async hello(url, node, signal) {
       const body = collect(peerLimits.jsonBytesMax);
       const { onAnswer } = body;

@@ -8,11 +8,16 @@ import { hashOf } from "./seal.ts";
 export function collect(bytesMax: number): {
   onAnswer: (facts: AnswerFacts, length: number) => TakeChunk;
   bytes: () => Buffer;
-  /** Of a body that no digest vouches for: throws unless it is the one that was sealed. */
+  /** Of a body that no digest vouches for, as the next one: throws unless it is the one that was sealed. */
+  sealed: () => Buffer;
   text: () => string;
 } {
   let bytes = Buffer.alloc(0);
   let bodyHash: string | undefined;
+  function sealed(): Buffer {
+    if (bodyHash !== hashOf(bytes)) throw new PullringError("unreachable", "a peer's answer was changed on its way");
+    return bytes;
+  }
   return {
     onAnswer(facts, length) {
       if (length > bytesMax) throw new PullringError("too_large", `a peer's answer of ${length} bytes`);
@@ -25,9 +30,7 @@ export function collect(bytesMax: number): {
       };
     },
     bytes: () => bytes,
-    text() {
-      if (bodyHash !== hashOf(bytes)) throw new PullringError("unreachable", "a peer's answer was changed on its way");
-      return bytes.toString();
-    },
+    sealed,
+    text: () => sealed().toString(),
   };
 }

@@ -1,4 +1,4 @@
-import type { Access, ErrorCode, Holding, NodeId, ResolvedTag, StaleReason } from "@pullring/core";
+import type { Access, ErrorCode, Holding, LaneAnswer, NodeId, ResolvedTag, StaleReason, Told } from "@pullring/core";
 import { parseDigest } from "@pullring/oci";
 
 import { isAge } from "./wire.ts";
@@ -43,6 +43,9 @@ export interface AnswerFacts {
   readonly offset?: number;
   /** SHA-256 of the body, where no digest that was asked for can vouch for it. */
   readonly bodyHash?: string;
+  /** Of a manifest fetched for the asking node: what upstream named it, and what that did to the lane's budget. */
+  readonly digest?: string;
+  readonly outcome?: LaneAnswer["outcome"];
   readonly error?: ErrorFacts;
   readonly refusal?: Refusal;
 }
@@ -88,6 +91,13 @@ const isWord = isText(wordGrammar);
 const isAccess = isOneOf<Access>("public", "linked");
 const isReason = isOneOf<StaleReason>("down", "throttled", "timeout", "refused");
 const isMediaType = isText(/^[\x20-\x7e]{1,255}$/);
+const isDigest = isText(/^sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})$/);
+const isTold = (value: unknown): value is Told => {
+  const { limit, remaining, windowSec } = (value ?? {}) as Loose;
+  return [limit, remaining, windowSec].every(isCount);
+};
+const isOutcome: Check<LaneAnswer["outcome"]> = (value): value is LaneAnswer["outcome"] =>
+  value === "spent" || isTold(value);
 const isRefusal = isOneOf<Refusal>("clock", "replayed", "crowded", "node", "host", "loop", "verb", "order");
 const isCode = isOneOf<ErrorCode>(
   "missing",
@@ -126,13 +136,15 @@ export function parseAnswerFacts(text: string): AnswerFacts | undefined {
   if (!found) return undefined;
   const { from, epoch, boot, timeMs } = found;
   if (!isNode(from) || !isWord(epoch) || !isWord(boot) || !isTime(timeMs)) return undefined;
-  const { access, mediaType, state, bytes, size, offset, bodyHash, refusal } = found;
+  const { access, mediaType, state, bytes, size, offset, bodyHash, digest, outcome, refusal } = found;
   const isFit =
     optional(isAccess)(access) &&
     optional(isMediaType)(mediaType) &&
     optional(isOneOf<Holding["state"]>("whole", "growing", "partial"))(state) &&
     [bytes, size, offset].every(optional(isCount)) &&
     optional(isWord)(bodyHash) &&
+    optional(isDigest)(digest) &&
+    optional(isOutcome)(outcome) &&
     optional(isRefusal)(refusal);
   const error = found["error"] === undefined ? undefined : errorFactsOf(found["error"] as Loose);
   return isFit ? ({ ...found, ...(error && { error }) } as unknown as AnswerFacts) : undefined;

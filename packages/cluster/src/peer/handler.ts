@@ -6,8 +6,17 @@ import { peerLimits } from "../limits.ts";
 import { makeAnswers, shut, type Answers, type Exchange, type Outcome } from "./answers.ts";
 import { formatFacts, formatResolved } from "./facts.ts";
 import { makeGate, type Gate, type PeerSelf } from "./gate.ts";
+import { hashOf } from "./seal.ts";
 import type { PeerTrust } from "./trust.ts";
-import { parseOffset, parsePurge, parseTarget, targetPrefix, wireVersion, type PeerTarget } from "./wire.ts";
+import {
+  parseOffset,
+  parseOrder,
+  parsePurge,
+  parseTarget,
+  targetPrefix,
+  wireVersion,
+  type PeerTarget,
+} from "./wire.ts";
 
 /** How the bytes of a body leave. */
 export interface PeerSender {
@@ -35,6 +44,8 @@ export interface PeerHandlerOptions {
   readonly clock: Clock;
   /** What a peer's admin API is told of this node's fills: JSON. */
   readonly fills: () => unknown;
+  /** The same of its lanes; absent = it has none that are counted. */
+  readonly quota?: () => unknown;
   readonly sender: PeerSender;
   readonly observe?: (served: PeerServed) => void;
   /** The ring that a peer has told of. */
@@ -99,8 +110,12 @@ class PeerHandler {
         return this.#greet(exchange);
       case "fills":
         return this.#answers.sendJson(exchange, JSON.stringify(this.#options.fills()));
+      case "quota":
+        return this.#tellQuota(exchange);
       case "purge":
         return this.#purge(exchange, body);
+      case "fetch":
+        return this.#fetch(exchange, body);
       case "manifest":
         return this.#sendManifest(exchange, target);
       case "tag":
@@ -119,11 +134,28 @@ class PeerHandler {
     return this.#answers.sendJson(exchange, formatFacts(greeting));
   }
 
+  async #tellQuota(exchange: Exchange): Promise<Outcome> {
+    return this.#answers.sendJson(exchange, JSON.stringify((await this.#options.quota?.()) ?? []));
+  }
+
   async #purge(exchange: Exchange, body: string): Promise<Outcome> {
     const order = parsePurge(body, this.#options.clock.now());
     if (!order) return this.#answers.refuse(exchange, 400, "order");
     await this.#options.service.purge(order);
     return this.#answers.sendJson(exchange, "{}");
+  }
+
+  /** No digest that was asked for vouches for these bytes, and what they cost must not be changed on the way. */
+  async #fetch(exchange: Exchange, body: string): Promise<Outcome> {
+    const order = parseOrder(body);
+    if (!order) return this.#answers.refuse(exchange, 400, "order");
+    const { answer, outcome } = await this.#options.service.fetch(order);
+    const { bytes, lane, digest, mediaType } = answer;
+    const told = { ...(digest !== undefined && { digest }), ...(mediaType !== undefined && { mediaType }) };
+    const facts = { access: lane.access, outcome, bodyHash: hashOf(bytes), ...told };
+    this.#answers.writeHead(exchange, { status: 200, facts, length: bytes.length });
+    exchange.response.end(bytes);
+    return "ok";
   }
 
   async #sendManifest(exchange: Exchange, { verb, repository, digest }: TargetOf<"manifest">): Promise<Outcome> {

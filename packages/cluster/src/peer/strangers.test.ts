@@ -3,7 +3,7 @@ import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 
-import { bytesBody, type PeerService } from "@pullring/core";
+import { bytesBody, type PeerService, type PullringError } from "@pullring/core";
 import { ask, type Asked } from "@pullring/testkit";
 
 import {
@@ -40,6 +40,8 @@ function open(): { service: PeerService; count: () => number } {
       holding: () => counted({ state: "whole", bytes: bytes.length, access: "public" }),
       manifest: () => counted({ bytes, mediaType: "a/b", access: "public" }),
       resolve: () => counted({ record }),
+      fetch: ({ lane }) =>
+        counted({ answer: { lane: { name: lane, access: "public" }, bytes, digest }, outcome: "spent" }),
       purge: () => counted(undefined),
     }),
   };
@@ -103,6 +105,7 @@ async function overheard(t: TestContext): Promise<{
   return { peer, middle, count, client: clientFor(t, { trust, urls: { n2: middle.url } }) };
 }
 
+const order = { lane: "ci@a@n2", repository, reference: latest };
 const request = { repository, digest, offset: 0 };
 
 /** Everything that a client can ask; each resolves when the peer is believed. */
@@ -112,6 +115,8 @@ const questions: Readonly<Record<string, (client: TestClient, url: string) => Pr
   manifest: (client) => client.manifests.get("n2", repository, digest),
   resolve: (client) => client.manifests.resolve("n2", repository, latest),
   purge: (client) => client.purge("n2", { repository, tag: latest, atMs: realClock.now() }),
+  fetch: (client) =>
+    client.lanes.fetch("n2", order).catch((error: PullringError) => Promise.reject(error.cause as Error)),
   hello: (client, url) => client.hello(url, "n2"),
 };
 

@@ -57,6 +57,7 @@ export const service = (parts: Partial<PeerService>): PeerService => ({
   holding: () => Promise.resolve(undefined),
   manifest: nothing,
   resolve: nothing,
+  fetch: nothing,
   purge: nothing,
   ...parts,
 });
@@ -139,6 +140,7 @@ export async function startPeer(t: TestContext, options: PeerOptions): Promise<T
     hostOf: options.hostOf ?? (() => undefined),
     clock,
     fills: () => [{ digest: `sha256:${id}` }],
+    quota: () => Promise.resolve([{ lane: id }]),
     sender,
     observe: (served) => void peer.served.push(served),
     onEpoch: (_, seen) => void peer.epochs.push(seen),

@@ -1,4 +1,4 @@
-import type { PeerVerb, PurgeOrder, Repository } from "@pullring/core";
+import type { LaneOrder, PeerVerb, PurgeOrder, Repository } from "@pullring/core";
 import { parseDigest, parseName, parseReference, isDigestReference, type Digest, type Tag } from "@pullring/oci";
 
 /**
@@ -11,9 +11,11 @@ import { parseDigest, parseName, parseReference, isDigestReference, type Digest,
  * | `GET /peer/v1/get/manifests/<digest>?…`, `/read/…` | the same of a manifest, whole |
  * | `GET /peer/v1/get/tags/<tag>?…` | what the tag points at, JSON; the receiver acts as the owner |
  * | `GET /peer/v1/read/tags/<tag>?…` | the same as the receiver has it written down |
+ * | `POST /peer/v1/fetch` | a manifest that the receiver fetches by a lane of its own; the order is JSON |
  * | `POST /peer/v1/purge` | nothing; the order is JSON |
  * | `GET /peer/v1/hello` | who the receiver is, JSON |
  * | `GET /peer/v1/fills` | the fills that the receiver runs, JSON, for the admin API |
+ * | `GET /peer/v1/quota` | the lanes that the receiver has, the same |
  *
  * `Range: bytes=N-` asks for a blob from byte N on. What both ends say beside stands in one header of JSON each, and one for its MAC.
  */
@@ -25,8 +27,10 @@ export const macHeader = "pullring-peer-mac";
 
 export type PeerTarget =
   | { readonly kind: "hello" }
+  | { readonly kind: "fetch" }
   | { readonly kind: "purge" }
   | { readonly kind: "fills" }
+  | { readonly kind: "quota" }
   | { readonly kind: "blob"; readonly verb: PeerVerb; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: "manifest"; readonly verb: PeerVerb; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: "tag"; readonly verb: PeerVerb; readonly repository: Repository; readonly tag: Tag };
@@ -51,7 +55,9 @@ const upstreamGrammar = /^[A-Za-z0-9.:[\]_-]{1,255}$/;
 export function parseTarget(method: string | undefined, raw: string): PeerTarget | undefined {
   if (method === "GET" && raw === `${targetPrefix}hello`) return { kind: "hello" };
   if (method === "GET" && raw === `${targetPrefix}fills`) return { kind: "fills" };
+  if (method === "GET" && raw === `${targetPrefix}quota`) return { kind: "quota" };
   if (method === "POST" && raw === `${targetPrefix}purge`) return { kind: "purge" };
+  if (method === "POST" && raw === `${targetPrefix}fetch`) return { kind: "fetch" };
   const [, verb, collection, reference = "", upstream = "", name = ""] = grammar.exec(raw) ?? [];
   if (verb !== "get" && verb !== "read") return undefined;
   try {
@@ -118,6 +124,25 @@ export function parsePurge(text: string, nowMs: number): PurgeOrder | undefined 
       ...(digest !== undefined && { digest: parseDigest(textOf(digest)) }),
       atMs: nowMs - agoMs,
     };
+  } catch {
+    return undefined;
+  }
+}
+
+export const formatOrder = ({ lane, repository, reference }: LaneOrder): string =>
+  JSON.stringify({ lane, ...repository, reference });
+
+/** Printable, as all names of lanes are. */
+const laneGrammar = /^[\x21-\x7e]{1,300}$/;
+
+/** undefined = not an order. */
+export function parseOrder(text: string): LaneOrder | undefined {
+  try {
+    const order = JSON.parse(text) as Record<string, unknown> | null;
+    if (typeof order !== "object" || order === null) return undefined;
+    const { lane, upstream, name, reference } = order;
+    if (typeof lane !== "string" || !laneGrammar.test(lane)) return undefined;
+    return { lane, repository: parseRepository({ upstream, name }), reference: parseReference(textOf(reference)) };
   } catch {
     return undefined;
   }
