@@ -71,7 +71,12 @@ function makeLedger(file: LedgerFile): Ledger {
         ...ask,
         ...(cause ? { causeMethod: cause.method, causeId: cause.id } : {}),
       });
-      return ({ isBroken, ...end }) => file.write({ kind: "answer", n, ...end, broken: isBroken });
+      return ({ isBroken, retryAfter, ...end }) => {
+        // The one thing here that is an upstream's free text.
+        const told =
+          retryAfter === undefined ? {} : { retryAfter: /^[\w ,:+-]{1,40}$/.test(retryAfter) ? retryAfter : "?" };
+        file.write({ kind: "answer", n, ...end, ...told, broken: isBroken });
+      };
     },
     observe(event) {
       if (event.kind === "gone") file.write(event);
