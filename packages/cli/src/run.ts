@@ -6,6 +6,7 @@ import { cacheCommands } from "./cache-commands.ts";
 import { client } from "./client/client-command.ts";
 import type { Command, CommandEnd, LocalCommand } from "./command.ts";
 import { CommandError, exitCodes, type ExitCode } from "./exit-codes.ts";
+import { ledger } from "./ledger/ledger-command.ts";
 import { ringCommands } from "./ring-commands.ts";
 
 /** Where the command speaks. */
@@ -16,7 +17,7 @@ export interface Output {
 
 const commands: ReadonlyMap<string, Command> = new Map(Object.entries({ ...ringCommands, ...cacheCommands }));
 
-const localCommands: ReadonlyMap<string, LocalCommand> = new Map(Object.entries({ client }));
+const localCommands: ReadonlyMap<string, LocalCommand> = new Map(Object.entries({ client, ledger }));
 
 const adminDefault = "http://127.0.0.1:5001";
 
