@@ -1,3 +1,5 @@
+export { type FollowedBoard, openLaneBoard } from "./lanes/lane-board.ts";
+export { redisBoard } from "./lanes/redis-board.ts";
 export { makeRedisLeases, type LeaseOutcome, type RedisLeasesOptions } from "./lease/redis-leases.ts";
 export type { BeatStore } from "./membership/beat-store.ts";
 export type { Membership, MembershipOptions } from "./membership/membership.ts";

@@ -132,3 +132,26 @@ export const purgeLimits = {
   /** Redis' clock may have been set back by so much since a purge; what lies further ahead is none. */
   aheadMsMax: 60_000,
 } as const;
+
+/** What nodes tell each other of their lanes. */
+export const laneLimits = {
+  /** At most; jitter makes it shorter. */
+  beatMs: 2_000,
+  /** A node that has not told its lanes for so long has none. */
+  expiryMs: 10_000,
+  /** While Redis is away, what the others told last counts for so long. */
+  rememberedMs: 30_000,
+  /** After word of a change, so that not all read in the same moment, and a flood of such words is one reading. */
+  hintDelayMaxMs: 200,
+  /** Of one node. */
+  lanesMax: 64,
+  documentBytesMax: 32 * 1024,
+  /** Of what one reading brings. */
+  nodesMax: 256,
+  readBytesMax: 2 * 1024 * 1024,
+  pausesMax: 256,
+  /** Longer ones are asked for again, or are a stranger's. Docker Hub's own are of a minute. */
+  pauseMsMax: 6 * 3_600_000,
+  /** A pause that ends so little later than one that was told of is the same: it was told twice. */
+  samePauseMs: 1_000,
+} as const;

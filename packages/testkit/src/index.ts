@@ -12,6 +12,7 @@ export { digestOf, eventually } from "./assert.ts";
 export { type FaultProxy, type FaultProxyOptions, startFaultProxy, type Toxics } from "./fault-proxy.ts";
 export { type VirtualClock, virtualClock } from "./virtual-clock.ts";
 export { type BeatBoard, beatBoard } from "./beat-board.ts";
+export { laneBoards, type LaneBoards } from "./lane-boards.ts";
 export { memoryBlobStore, type MemoryBlobStore, memoryRecords } from "./memory-store.ts";
 export { accountLane, anonymousLane, type ScriptedUpstream, scriptedUpstream } from "./scripted-upstream.ts";
 export { type MemoryShared, memoryShared } from "./memory-shared.ts";

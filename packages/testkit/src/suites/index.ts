@@ -1,4 +1,6 @@
+export { type BudgetRig, budgetSuite, type BudgetSuiteOptions } from "./budget-suite.ts";
 export { blobStoreSuite, type BlobStoreSuiteOptions, keep } from "./blob-store-suite.ts";
+export { laneBoardSuite, type LaneBoardRig, type LaneBoardSuiteOptions, sampleLane } from "./lane-board-suite.ts";
 export { leaseSuite, type LeaseRig, type LeaseSuiteOptions } from "./lease-suite.ts";
 export { memoryStoreSuite, type MemoryStoreSuiteOptions } from "./memory-store-suite.ts";
 export { bytesOf, readBody } from "./read-body.ts";

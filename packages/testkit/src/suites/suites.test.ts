@@ -1,7 +1,9 @@
+import { laneBoards } from "../lane-boards.ts";
 import { leaseTable } from "../lease-table.ts";
 import { memoryBlobStore, memoryRecords } from "../memory-store.ts";
 import { virtualClock } from "../virtual-clock.ts";
 import { blobStoreSuite } from "./blob-store-suite.ts";
+import { laneBoardSuite } from "./lane-board-suite.ts";
 import { leaseSuite } from "./lease-suite.ts";
 import { recordStoreSuite } from "./record-store-suite.ts";
 import { spoolSuite } from "./spool-suite.ts";
@@ -22,5 +24,13 @@ leaseSuite({
     const clock = virtualClock();
     const table = leaseTable(clock, () => true);
     return Promise.resolve({ of: (node) => table.of(node), advance: (ms) => clock.advance(ms), close });
+  },
+});
+laneBoardSuite({
+  name: "memory",
+  open: () => {
+    const clock = virtualClock();
+    const boards = laneBoards(clock);
+    return Promise.resolve({ of: (node) => boards.of(node), advance: (ms) => clock.advance(ms), close });
   },
 });
