@@ -17,6 +17,7 @@
 export type { BlobOrder, OpenBlob } from "./blobs.ts";
 export type * from "./cluster-ports.ts";
 export { makeCache, type Cache, type CacheDeps } from "./cache.ts";
+export { makeLocalBudgets } from "./local-budgets.ts";
 export { hasCode, PullringError, type ErrorCode, type ErrorFacts, type StaleReason } from "./errors.ts";
 export { bytesBody } from "./body.ts";
 export type { Stale } from "./freshness.ts";

@@ -71,7 +71,27 @@ export const limits = {
   /** When the owner of a tag looks whether the digest that it told a peer is held by now. */
   tagHeldCheckMs: 5_000,
   tombstoneMs: 7 * 86_400_000,
+  /** By then all nodes that are up have heard of a purge: who was not reached reads of it in Redis, once a minute. */
+  purgeSpreadMs: 75_000,
   tombstonesMax: 100_000,
   /** Tags of one list, over all its upstream pages. */
   listPagesMax: 100,
+} as const;
+
+/** Of budgets at upstreams, and of what anybody may tell of them. */
+export const budgetLimits = {
+  /** A request in flight for so long is counted as answered. */
+  flightMs: 60_000,
+  /** Answers that are remembered so that older ones can be put in order. */
+  heardMax: 64,
+  /** What was known of the counters when: so often, and so many times. */
+  marksEveryMs: 20,
+  marksMax: 1_024,
+  flightsMax: 1_024,
+  budgetsMax: 1_024,
+  keyLengthMax: 256,
+  /** Nodes, each start of one apart, that have spent of one budget. */
+  spendersMax: 256,
+  limitMax: 1_000_000_000,
+  windowSecMax: 32 * 86_400,
 } as const;
