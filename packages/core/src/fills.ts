@@ -134,8 +134,14 @@ export class Fills {
     return this.#options.tombstones.isPurged(digest, beganAt);
   }
 
+  /** Also when somebody who had not heard of the purge brought a part of it. */
+  #mayBePurged(fill: Fill, held: HeldSpool | undefined): boolean {
+    const isCopy = [...(held?.brought.values() ?? [])].some(({ tier }) => tier !== "upstream");
+    return isCopy ? this.#options.tombstones.isCopyPurged(fill.digest, fill.beganAt) : this.#isPurged(fill);
+  }
+
   #isToKeep(fill: Fill, held: HeldSpool | undefined): boolean {
-    if (this.#isPurged(fill)) return false;
+    if (this.#mayBePurged(fill, held)) return false;
     return (
       this.#options.isWanted(fill.digest) || !held || [...held.brought.values()].some(({ tier }) => tier === "upstream")
     );
@@ -160,13 +166,13 @@ export class Fills {
     if (end.state === "done") {
       const isNew = [...(held?.brought.values() ?? [])].some(({ tier }) => tier === "upstream");
       // Publishing takes a while, and a purge meanwhile found nothing to remove.
-      if (end.kept && this.#isPurged(fill)) await store.remove(fill.digest);
+      if (end.kept && this.#mayBePurged(fill, held)) await store.remove(fill.digest);
       else if (end.kept) {
         if (isNew) shared?.upload(fill.digest);
         const { repository, digest } = fill;
         onKept?.({ repository, digest, size: end.bytes, access: await fill.access });
       }
-    } else if (end.state !== "passed" && end.spool && held && end.bytes > 0 && !this.#isPurged(fill)) {
+    } else if (end.state !== "passed" && end.spool && held && end.bytes > 0 && !this.#mayBePurged(fill, held)) {
       const isOurs = [...held.brought.values()].every(({ tier }) => tier === "upstream");
       const access = await fill.access.catch(() => undefined);
       const keptMs = isOurs ? limits.spoolKeptMs : limits.peerSpoolKeptMs;

@@ -254,7 +254,9 @@ export class Manifests {
     const mediaType = parsed?.mediaType ?? typeOf(bytes, answer.mediaType);
     const named = parsed?.descriptors ?? [];
     const fetched = { digest, mediaType, bytes, access: lane.access, tier };
-    if (tombstones.isPurged(digest, beganAt)) return fetched;
+    const isPurged = (): boolean =>
+      tier === "upstream" ? tombstones.isPurged(digest, beganAt) : tombstones.isCopyPurged(digest, beganAt);
+    if (isPurged()) return fetched;
     const self = { kind: "manifest" as const, digest, mediaType, size: bytes.length, access: lane.access };
     await links.putManifest(repository, self, named);
     onSave(digest, named);
@@ -263,7 +265,7 @@ export class Manifests {
     const matches = (await spool.finish()) === digest;
     const isKept = await spool.settle(matches ? { keep: lane.access } : "drop");
     // A purge meanwhile found nothing to remove.
-    if (isKept && tombstones.isPurged(digest, beganAt)) await store.remove(digest);
+    if (isKept && isPurged()) await store.remove(digest);
     else if (isKept && tier === "upstream") shared?.upload(digest);
     return fetched;
   }

@@ -56,6 +56,39 @@ test("a manifest that is purged while it is being published is not there afterwa
   assert.deepEqual(found, { isHeld: false, isShared: false });
 });
 
+for (const kind of ["blob", "manifest"] as const)
+  test(`a ${kind} that was purged does not come back from a node that has not heard of the purge yet`, async () => {
+    const cluster = testCluster({ nodes: 3 });
+    const { upstream, clock, until } = cluster;
+    const bytes = imageManifest(`sha256:${"c".repeat(64)}`, `sha256:${"1".repeat(64)}`);
+    const digest = upstream.put(repositoryA, bytes, { mediaType: "application/vnd.oci.image.manifest.v1+json" });
+    const [owner, holder] = cluster.ring(digest);
+    assert.ok(owner && holder);
+    holder.store.held.set(digest, { bytes: Buffer.from(bytes), access: "public" });
+    const pull = async ({ cache }: TestNode): Promise<void> => {
+      if (kind === "manifest") return void (await cache.manifests.get(repositoryA, digest));
+      const { body } = await cache.blobs.open({ repository: repositoryA, digest, client: "c" });
+      body.close();
+    };
+
+    const order = { digest, atMs: clock.now() };
+    await owner.cache.purge(order);
+    await clock.advance(100);
+    await until(pull(owner));
+    await until(owner.cache.fills.settled());
+    assert.equal(upstream.count(`${kind}_get`), 0, "the bytes are right, so they are served");
+    await holder.cache.purge(order);
+    assert.deepEqual(
+      [owner, holder].map(({ store }) => store.held.has(digest)),
+      [false, false],
+    );
+
+    await clock.advance(100);
+    await until(pull(owner));
+    await until(owner.cache.fills.settled());
+    assert.ok(owner.store.held.has(digest), "what upstream brings after the purge stays");
+  });
+
 test("a tag record from before a purge that was entombed at the start is not taken for good", async () => {
   const { upstream, nodes, until, clock } = testCluster({ nodes: 1 });
   const [node] = nodes;

@@ -8,12 +8,19 @@ export interface Tombstones {
   put(key: string, atMs: number): void;
   /** Whether what was had from upstream at `sinceMs` (ms since the epoch) has been purged since. */
   isPurged(key: string, sinceMs: number): boolean;
+  /**
+   * The same of a copy that was had from a peer or S3 at `sinceMs`. For a while after the purge whoever gave it may not have heard of it,
+   * and the copy would bring back what was purged.
+   */
+  isCopyPurged(key: string, sinceMs: number): boolean;
 }
 
 export function makeTombstones(clock: Clock): Tombstones {
   const times = makeRecent<number>(clock, { ttlMs: limits.tombstoneMs, entriesMax: limits.tombstonesMax });
+  const isPurged = (key: string, sinceMs: number): boolean => sinceMs <= (times.get(key) ?? -Infinity);
   return {
     put: (key, atMs) => times.set(key, Math.max(atMs, times.get(key) ?? 0)),
-    isPurged: (key, sinceMs) => sinceMs <= (times.get(key) ?? -1),
+    isPurged,
+    isCopyPurged: (key, sinceMs) => isPurged(key, sinceMs - limits.purgeSpreadMs),
   };
 }
