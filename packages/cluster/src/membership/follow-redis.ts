@@ -72,6 +72,7 @@ export function followRedis(options: FollowRedisOptions): Feed {
       statusOf({
         heartbeat,
         wipedAtMs: table.wipedAtMs,
+        unheard: table.unheardSinceWipe(),
         ignoredRows: admission.ignoredRows,
         frozen,
         nowMs: clock.monotonic(),
@@ -89,11 +90,12 @@ interface Facts {
   readonly heartbeat: Heartbeat;
   readonly frozen: { readonly sinceMs: number; readonly by: string } | undefined;
   readonly wipedAtMs: number | undefined;
+  readonly unheard: readonly string[];
   readonly ignoredRows: number;
   readonly nowMs: number;
 }
 
-function statusOf({ heartbeat, frozen, wipedAtMs, ignoredRows, nowMs }: Facts): MembershipStatus {
+function statusOf({ heartbeat, frozen, wipedAtMs, unheard, ignoredRows, nowMs }: Facts): MembershipStatus {
   const { isSuperseded } = heartbeat;
   const wipedAgoMs = wipedAtMs === undefined ? Infinity : nowMs - wipedAtMs;
   const isWiped = wipedAgoMs < limits.wipeToldMs;
@@ -103,7 +105,8 @@ function statusOf({ heartbeat, frozen, wipedAtMs, ignoredRows, nowMs }: Facts): 
     reasons.push(`members can't be read for ${seconds} s (${frozen.by}): the ring stays as it was`);
   }
   if (isSuperseded) reasons.push("another process has this node's id");
-  if (isWiped) reasons.push(`Redis had forgotten the members ${Math.round(wipedAgoMs / 1_000)} s ago`);
+  // Once all are back the node is as it was; the log tells of the wipe.
+  if (unheard.length > 0) reasons.push(`Redis had forgotten the members, and not all are back: ${unheard.join(", ")}`);
   return {
     source: "redis",
     isSuperseded,

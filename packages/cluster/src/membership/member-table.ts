@@ -45,6 +45,13 @@ export class MemberTable {
     return this.#wipedAtMs;
   }
 
+  /** Members of the ring that have told nothing of themselves since the store was found to be another one. */
+  unheardSinceWipe(): readonly NodeId[] {
+    const wipedAtMs = this.#wipedAtMs;
+    if (wipedAtMs === undefined) return [];
+    return [...this.#rows].filter(([, row]) => row.inRing && row.heardAtMs < wipedAtMs).map(([id]) => id);
+  }
+
   /** Members that were in the ring before this node started: as if they had been heard of now. */
   seed(members: readonly Member[], nowMs: number): void {
     for (const member of members.slice(0, limits.membersMax - 1)) {
