@@ -62,7 +62,7 @@ test("a member that was lost while Redis was away is missed only after it had it
 });
 
 test("a wipe of Redis takes nobody out of the ring, and is told", async (t) => {
-  const { board, clock, nodes, rings, logged } = await cluster(t);
+  const { board, clock, rings, logged } = await cluster(t);
   for (let times = 0; times < 3; times += 1) {
     board.wipe();
     await clock.advance(3_000);
