@@ -1,3 +1,4 @@
+export * from "./adopt/index.ts";
 export { lockDisk, type DiskLock } from "./disk-lock.ts";
 export { openDisk, type Disk, type DiskOptions } from "./disk.ts";
 export { openRecords, type Records, type RecordsOptions, type StoredRecord } from "./records.ts";
