@@ -88,5 +88,6 @@ function allowance({ plan }: World, cluster: SimCluster, digest: Digest): number
   // Without leases each view of the ring has an owner of its own; a node that left one view is another view for a while.
   const views = of("redis_down").length * (of("other_ring", "leave").length + plan.misses.length);
   const spread = of(...spreading).length * (plan.nodes - 1);
-  return counted + purges + views + spread;
+  const unseen = cluster.upstream.gets.filter((get) => get.digest === digest && get.isUnseen).length;
+  return counted + purges + views + spread + unseen;
 }

@@ -9,6 +9,7 @@ import {
   type PurgeOrder,
 } from "@pullring/core";
 import { makeRedisLeases, type Membership } from "@pullring/cluster";
+import type { Digest } from "@pullring/oci";
 import { memoryBlobStore, type MemoryBlobStore, memoryRecords } from "@pullring/testkit";
 
 import type { Content } from "./content.ts";
@@ -59,7 +60,6 @@ const freshMs = 8_000;
 
 /** Several whole caches over one scripted world. */
 export function makeSimCluster(world: World, content: Content, rings: Rings): SimCluster {
-  const upstream = makeSimUpstream(world, content);
   const redis = makeSimRedis(world);
   const shared = makeSimShared(world);
   const waits = makeWaitGraph(world);
@@ -92,6 +92,12 @@ export function makeSimCluster(world: World, content: Content, rings: Rings): Si
       others: (key) => node.membership?.others(key) ?? rings.successors(ids, key).filter((other) => other !== id),
     };
   }
+
+  const isUnseen = (node: NodeId, digest: Digest): boolean => {
+    const seen = new Set([node, ...ownersOf(at(node)).others(digest)]);
+    return [...byId.values()].some(({ id, store }) => !seen.has(id) && store.held.has(digest));
+  };
+  const upstream = makeSimUpstream({ world, content, isUnseen });
 
   const clockOf = (process: SimProcess): Clock => ({
     now: () => world.clock.now(),

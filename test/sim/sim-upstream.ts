@@ -21,6 +21,8 @@ export interface Get {
   readonly digest: Digest;
   readonly offset: number;
   readonly beganAtMs: number;
+  /** Somebody had it whole whom the node did not know of: it had just come, and word of it had not. */
+  readonly isUnseen: boolean;
   /** `refused`: no answer, or none with bytes. `broken`: upstream's own fault. `left`: whoever asked did not wait for its end. */
   end: "running" | "whole" | "refused" | "broken" | "left";
 }
@@ -43,10 +45,25 @@ const pieceBytes = 2_048;
 /** So much longer does a piece take while upstream is slow. */
 const slowFactor = 6;
 
-export function makeSimUpstream(world: World, content: Content): SimUpstream {
+export interface SimUpstreamOptions {
+  readonly world: World;
+  readonly content: Content;
+  /** Whether somebody has it whom the node does not know of. */
+  readonly isUnseen: (node: NodeId, digest: Digest) => boolean;
+}
+
+export function makeSimUpstream({ world, content, isUnseen }: SimUpstreamOptions): SimUpstream {
   const { clock, random, plan, note, reached } = world;
   const gets: Get[] = [];
   const faults = new Map<UpstreamFault, number>();
+  const getOf = (node: NodeId, digest: Digest, offset: number): Get => ({
+    node,
+    digest,
+    offset,
+    beganAtMs: clock.now(),
+    isUnseen: isUnseen(node, digest),
+    end: "running",
+  });
   const has = (fault: UpstreamFault): boolean => (faults.get(fault) ?? 0) > 0;
 
   const laneOf = (repository: Repository, node: NodeId): Lane =>
@@ -127,7 +144,7 @@ export function makeSimUpstream(world: World, content: Content): SimUpstream {
         get: (repository, reference) =>
           process.run(async () => {
             const digest = reference as Digest;
-            const get: Get = { node, digest, offset: 0, beganAtMs: clock.now(), end: "running" };
+            const get = getOf(node, digest, 0);
             const { bytes } = await counted(get, process, answer(repository, reference));
             const sent = Buffer.from(bytes);
             if (has("upstream_corrupts")) {
@@ -146,7 +163,7 @@ export function makeSimUpstream(world: World, content: Content): SimUpstream {
         get: (request, sink) =>
           process.run(() => {
             const { digest, offset } = request;
-            const get: Get = { node, digest, offset, beganAtMs: clock.now(), end: "running" };
+            const get = getOf(node, digest, offset);
             return counted(get, process, send(get, process, { request, sink }));
           }),
       },
