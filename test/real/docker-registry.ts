@@ -7,6 +7,8 @@ import { type Program, startProgram } from "./program.ts";
 export interface RegistryOptions {
   /** An empty folder of its own: configuration, log and data. */
   readonly dir: string;
+  /** Where its data is when others have it too; default in `dir`. */
+  readonly data?: string;
   /** Makes it a pull-through cache of that registry. */
   readonly proxyOf?: string;
   /** Wants Basic authentication by `registryLogin`. */
@@ -27,13 +29,13 @@ const htpasswdLine = "acme:$2b$04$/eVUaDretyxhbCgRKANzxOI5dBuLWSMTrjSrklA84ehOLa
 
 /** Debian's docker-registry on loopback. */
 export async function startRegistry(options: RegistryOptions): Promise<Registry> {
-  const { dir, proxyOf, isPrivate = false, tls } = options;
+  const { dir, data = join(dir, "data"), proxyOf, isPrivate = false, tls } = options;
   const host = `127.0.0.1:${await freePort()}`;
   const config = {
     version: "0.1",
     log: { level: "warn", accesslog: { disabled: true } },
     storage: {
-      filesystem: { rootdirectory: join(dir, "data"), maxthreads: 100 },
+      filesystem: { rootdirectory: data, maxthreads: 100 },
       cache: { blobdescriptor: "inmemory" },
       maintenance: { uploadpurging: { enabled: false } },
     },

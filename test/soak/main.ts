@@ -1,6 +1,7 @@
 // `npm run soak -- [--minutes 10] [--kills 50] [--clients 24] [--seed 1]`: the hub simulator with random faults, many clients, a
 // process that is killed now and then. Prints a verdict on one page; exits 1 when anything was wrong.
 // `--sim 20000 [--seed 1]`: only simulated clusters, so many from the seed on; a single one is shown as it happens.
+// `--promises [one-fetch|takeover|come-and-go]`: only what a cluster promises, at full size; all three, or those that are named.
 // `--mutants`: only whether tests and simulation notice what was taken out of a copy of the product.
 import { mkdtempDisposable } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,26 +10,31 @@ import { parseArgs } from "node:util";
 
 import { runMutants } from "../sim/mutants.ts";
 import { killRounds } from "../fault/kill-rounds.ts";
+import { runPromises } from "./promises-run.ts";
 import { soakSim } from "./sim.ts";
 import { soak } from "./soak.ts";
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     minutes: { type: "string", default: "10" },
     kills: { type: "string", default: "50" },
     clients: { type: "string", default: "24" },
     seed: { type: "string", default: "1" },
     sim: { type: "string" },
+    promises: { type: "boolean", default: false },
     mutants: { type: "boolean", default: false },
   },
 });
 
-const isWhole = values.sim === undefined && !values.mutants;
+const isWhole = values.sim === undefined && !values.mutants && !values.promises;
 const [clients = 0, seed = 0] = [values.clients, values.seed].map(Number);
 const [minutes = 0, kills = 0] = [values.minutes, values.kills].map((value) => (isWhole ? Number(value) : 0));
 const problems: string[] = [];
 
 if (values.sim !== undefined) problems.push(...(await soakSim({ count: Number(values.sim), seed })));
+
+if (values.promises) problems.push(...(await runPromises(positionals)));
 
 if (values.mutants) {
   await using dir = await mkdtempDisposable(join(tmpdir(), "pullring-mutants-"));

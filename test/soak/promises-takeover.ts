@@ -1,0 +1,100 @@
+import { eventually } from "@pullring/testkit";
+
+import { type Cluster, startCluster } from "../real/cluster.ts";
+import type { ClusterNode } from "../real/cluster-node.ts";
+import { pull } from "../real/http.ts";
+import { type ClientResult, startClients, tallied } from "./promises-clients.ts";
+import { type Findings, seconds } from "./promises-table.ts";
+
+const MB = 1_000_000;
+const size = 400 * MB;
+const clients = 100;
+/** 100 clients take 100 times as much from the nodes; at more than this the machine, not the fill, is what they wait for. */
+const responseBytesPerSec = 6 * MB;
+/** What a process with 100 clients that hash all their bytes may see of its own pauses. */
+const ownPauseMs = 250;
+
+interface Case {
+  readonly what: string;
+  readonly withinMs: number;
+  end(owner: ClusterNode): void | Promise<void>;
+  back(owner: ClusterNode): void | Promise<void>;
+}
+
+const cases: readonly Case[] = [
+  { what: "killed (kill -9)", withinMs: 2_000, end: (owner) => owner.kill(), back: (owner) => owner.start() },
+  { what: "hung (SIGSTOP)", withinMs: 17_000, end: (owner) => owner.freeze(), back: (owner) => owner.thaw() },
+];
+
+async function ownerOf({ nodes }: Cluster, key: string): Promise<ClusterNode> {
+  const answer = await pull(`${nodes[0]?.adminUrl}/admin/v1/ring/owner?key=${encodeURIComponent(key)}`);
+  const { owner } = JSON.parse(answer.head.toString()) as { owner: string };
+  const found = nodes.find(({ id }) => id === owner);
+  if (!found) throw new Error(`nobody is ${owner}`);
+  return found;
+}
+
+interface Outcome {
+  readonly result: ClientResult;
+  readonly whole: number;
+  readonly ranges: number;
+}
+
+/** A fill whose leader ends halfway; its clients are at the other nodes. */
+async function takeoverIn(cluster: Cluster, fault: Case, repository: string): Promise<Outcome> {
+  const { hub } = cluster;
+  const { digest } = hub.content.addBlob({ repository, size });
+  const owner = await ownerOf(cluster, digest);
+  const others = cluster.nodes.filter((node) => node !== owner);
+  const urls = others.map(({ url }) => `${url}/v2/${repository}/blobs/${digest}`);
+  await using running = startClients({ kind: "blob", first: 0, clients, urls, digest });
+  const isHalfDone = (): boolean =>
+    hub.ledger.filter({ repository, kind: "cdn_get" }).some(({ bytesSent }) => bytesSent > size / 2);
+  await eventually(isHalfDone, { timeoutMs: 300_000, intervalMs: 20 });
+  await fault.end(owner);
+  const result = await running.result;
+  return {
+    result,
+    whole: hub.ledger.count({ repository, kind: "cdn_get" }),
+    ranges: hub.ledger.count({ repository, kind: "cdn_range" }),
+  };
+}
+
+function problemsOf({ what, withinMs }: Case, { result, whole, ranges }: Outcome): readonly string[] {
+  const stalledMs = Math.max(0, ...result.stalledMs);
+  const text: string[] = [];
+  if (result.right !== clients) text.push(`${clients - result.right} clients failed: ${tallied(result.failures)}`);
+  if (whole !== 1 || ranges > 1) text.push(`${whole} whole GETs and ${ranges} ranges`);
+  if (stalledMs > withinMs + ownPauseMs) text.push(`no byte for ${seconds(stalledMs)}`);
+  return text.map((problem) => `takeover, ${what}: ${problem}`);
+}
+
+/** The leader of a fill of 400 MB ends at half of it, with 100 clients at the other nodes. */
+export async function takeover(): Promise<Findings> {
+  await using cluster = await startCluster({ nodes: 5, balancer: "none", hub: { responseBytesPerSec } });
+  const table = [["the leader", "clients right", "whole GETs", "ranges", "no byte for: median", "at most", "bound"]];
+  const problems: string[] = [];
+  for (const [index, each] of cases.entries()) {
+    const startedNodes = [...cluster.nodes];
+    const outcome = await takeoverIn(cluster, each, `acme/case-${index}`);
+    const stalls = [...outcome.result.stalledMs].sort((a, b) => a - b);
+    table.push([
+      each.what,
+      `${outcome.result.right}`,
+      `${outcome.whole}`,
+      `${outcome.ranges}`,
+      seconds(stalls[Math.floor(stalls.length / 2)] ?? Number.NaN),
+      seconds(stalls.at(-1) ?? Number.NaN),
+      seconds(each.withinMs),
+    ]);
+    problems.push(...problemsOf(each, outcome));
+    const ended = startedNodes.find(({ isRunning }) => !isRunning);
+    for (const node of startedNodes) if (node === ended || each.what.startsWith("hung")) await each.back(node);
+    await cluster.converged(30_000);
+  }
+  return {
+    title: `A leader ends at half of ${size / MB} MB, ${clients} clients wait at 4 other nodes`,
+    table,
+    problems,
+  };
+}
