@@ -30,6 +30,8 @@ export interface CacheDeps {
   readonly lists: ListSource;
   readonly policy: TagPolicy & ListPolicy;
   readonly staleIfErrorMs: number;
+  /** Checks tags that are asked for again and again before their windows end. */
+  readonly refreshHot?: boolean | undefined;
   readonly pins: Pins;
   readonly observe: Observe;
   /** The other nodes, where there are any. */
@@ -106,6 +108,7 @@ export function makeCache(deps: CacheDeps): Cache {
     tombstones,
     policy,
     staleIfErrorMs,
+    refreshHot: deps.refreshHot,
     missing,
     observe,
   });

@@ -74,6 +74,13 @@ export const limits = {
   /** By then all nodes that are up have heard of a purge: who was not reached reads of it in Redis, once a minute. */
   purgeSpreadMs: 75_000,
   tombstonesMax: 100_000,
+  /** Background checks: of tags asked for so often in a window of at least this, at this part of it before its end, so many at once. */
+  hotTagAsksMin: 2,
+  hotTagsMax: 1_000,
+  refreshWindowMsMin: 2_000,
+  refreshLeadMin: 0.05,
+  refreshLeadMax: 0.15,
+  refreshesMax: 4,
   /** Tags of one list, over all its upstream pages. */
   listPagesMax: 100,
 } as const;
@@ -83,7 +90,7 @@ export const budgetLimits = {
   /** A request in flight for so long is counted as answered. */
   flightMs: 60_000,
   /** Answers that are remembered so that older ones can be put in order. */
-  heardMax: 64,
+  heardMax: 32,
   /** What was known of the counters when: so often, and so many times. */
   marksEveryMs: 20,
   marksMax: 1_024,

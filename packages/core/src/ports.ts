@@ -1,5 +1,7 @@
 import type { Digest, Reference } from "@pullring/oci";
 
+import type { PullringError } from "./errors.ts";
+
 /** A repository of an upstream: the upstream's canonical host and the repository's name there (`library/` added). */
 export interface Repository {
   readonly upstream: string;
@@ -166,6 +168,8 @@ export interface ManifestSource {
   head(repository: Repository, reference: Reference, signal?: AbortSignal): Promise<ManifestHead>;
   /** Counted on Docker Hub. */
   get(repository: Repository, reference: Reference, signal?: AbortSignal): Promise<ManifestAnswer>;
+  /** Why a `get` would be refused now (nothing is left to be spent), asking nobody upstream. Absent = only a `get` can tell. */
+  refusal?(repository: Repository, reference: Reference): Promise<PullringError | undefined>;
 }
 
 export interface BlobRequest {

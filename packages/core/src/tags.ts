@@ -12,6 +12,7 @@ import {
   type FreshnessOptions,
   type Stale,
 } from "./freshness.ts";
+import { HotTags } from "./hot-tags.ts";
 import { limits } from "./limits.ts";
 import type { HeldManifest, Manifests, ServedManifest } from "./manifests.ts";
 import type { Observe } from "./observe.ts";
@@ -55,6 +56,8 @@ export interface TagsOptions {
   readonly tombstones: Tombstones;
   readonly policy: TagPolicy;
   readonly staleIfErrorMs: number;
+  /** Whether tags that are asked for again and again are checked before their windows end. */
+  readonly refreshHot?: boolean | undefined;
   readonly missing: Recent<PullringError>;
   readonly observe: Observe;
   /** Told when a record has moved to a digest that is held. */
@@ -89,6 +92,7 @@ export class Tags {
   readonly #seen: Recent<TagRecord>;
   readonly #headRefused: Recent<true>;
   readonly #headTold: Recent<true>;
+  readonly #hot: HotTags | undefined;
 
   constructor(options: TagsOptions) {
     const entriesMax = limits.negativesMax;
@@ -96,11 +100,20 @@ export class Tags {
     this.#seen = makeRecent(options.clock, { ttlMs: limits.seenMs, entriesMax });
     this.#headRefused = makeRecent(options.clock, { ttlMs: limits.headRefusedMs, entriesMax });
     this.#headTold = makeRecent(options.clock, { ttlMs: limits.headRefusedMs, entriesMax });
+    const { clock, policy, refreshHot } = options;
+    if (refreshHot)
+      this.#hot = new HotTags({
+        clock,
+        freshMs: (repository, tag) => policy.freshMs(repository, tag),
+        isOurs: (repository, tag) => !this.#isForwarded(tagKey(repository, tag), "forward"),
+        refresh: (repository, tag) => this.#refresh(repository, tag),
+      });
   }
 
   /** What the tag points at, at the cost of a HEAD at most: for a client's HEAD. */
   async resolve(repository: Repository, tag: Tag): Promise<Resolved> {
-    return this.#counted(await this.#latest(repository, tag));
+    const latest = await this.#latest(repository, tag);
+    return this.#counted((await this.#servable(repository, tag, latest)) ?? latest);
   }
 
   async get(repository: Repository, tag: Tag): Promise<ServedManifest & Omit<Resolved, "record">> {
@@ -112,10 +125,33 @@ export class Tags {
       if (record !== old) await this.#move(repository, tag, record);
       return this.#counted({ ...served, ...how, joined: how.joined || served.joined });
     } catch (error) {
-      if (!old || old.digest === record.digest) throw error;
-      const stale = this.#staleOr(old, error, { repository, tag });
-      return this.#counted({ ...(await manifests.get(repository, old.digest)), ...how, stale });
+      if (hasCode(error, "missing")) throw error;
+      const last = await this.#before(repository, tag, { record, ...(old && { old }) });
+      if (!last) throw error;
+      const stale = this.#staleOr(last, error, { repository, tag });
+      return this.#counted({ ...(await manifests.get(repository, last.digest)), ...how, stale });
     }
+  }
+
+  /** Where a HEAD is followed by a GET of the digest that it names, it must name one that can be had. */
+  async #servable(repository: Repository, tag: Tag, latest: Latest): Promise<Resolved | undefined> {
+    const { source, manifests } = this.#options;
+    const { record, old, joined, asked, stale } = latest;
+    if (stale || latest.manifest || old?.digest === record.digest) return undefined;
+    const refusal = await source.refusal?.(repository, record.digest);
+    if (!refusal || (await manifests.isHeld(repository, record.digest))) return undefined;
+    const last = await this.#before(repository, tag, latest);
+    return last && { record: last, stale: this.#staleOr(last, refusal, { repository, tag }), joined, asked };
+  }
+
+  /** What the tag pointed at before, as this node or else another has it written down. */
+  async #before(
+    repository: Repository,
+    tag: Tag,
+    { record, old }: Pick<Latest, "record" | "old">,
+  ): Promise<TagRecord | undefined> {
+    const before = old ?? (await this.#askAround(repository, tag));
+    return before?.digest === record.digest ? undefined : before;
   }
 
   /** For a peer, as the tag's owner: asks no other peer. */
@@ -138,15 +174,19 @@ export class Tags {
     const old = await this.#record(repository, tag);
     const known = newest(old, this.#unpurged(repository, tag, this.#seen.get(key)));
     const fallback = old ? { old } : {};
-    if (known && isFresh(known, policy.freshMs(repository, tag), clock))
+    if (known && isFresh(known, policy.freshMs(repository, tag), clock)) {
+      this.#hot?.asked(repository, tag, known.checkedAt);
       return { record: known, joined: false, asked: false, ...fallback };
+    }
     const missing = this.#options.missing.get(key);
     if (missing) throw missing;
     const { result, joined } = this.#isForwarded(key, role)
       ? this.#forwards.run(key, () => this.#askOwner(repository, tag, old))
       : this.#checks.run(key, () => this.#check(repository, tag, old));
     try {
-      return { ...(await result), joined, asked: true, ...fallback };
+      const seen = await result;
+      if (!seen.stale) this.#hot?.asked(repository, tag, seen.record.checkedAt);
+      return { ...seen, joined, asked: true, ...fallback };
     } catch (error) {
       if (hasCode(error, "missing") && !joined) await this.#forgetMissing(repository, tag, error);
       const record = old ?? (hasCode(error, "missing") ? undefined : await this.#askAround(repository, tag));
@@ -219,8 +259,25 @@ export class Tags {
     this.#moves.run(`${tagKey(repository, tag)}@${record.digest} once held`, move).result.catch(() => {});
   }
 
+  /** A HEAD before anybody has to wait for it, and a GET only of a digest that is new. Clients who ask meanwhile join it. */
+  async #refresh(repository: Repository, tag: Tag): Promise<void> {
+    const { manifests } = this.#options;
+    const key = tagKey(repository, tag);
+    const old = await this.#record(repository, tag);
+    // Where HEAD tells nothing each check is counted: not without somebody who asks.
+    if (!old || this.#headRefused.get(repository.upstream)) return;
+    const { result } = this.#checks.run(key, () => this.#check(repository, tag, old, "background"));
+    const { record, manifest } = await result.catch(async (error: unknown) => {
+      if (hasCode(error, "missing")) await this.#forgetMissing(repository, tag, error);
+      throw error;
+    });
+    if (manifest || record.digest === old.digest) return;
+    await manifests.get(repository, record.digest);
+    await this.#move(repository, tag, record);
+  }
+
   /** One question to upstream: a HEAD where it helps, the counted GET where HEAD tells nothing. */
-  async #check(repository: Repository, tag: Tag, old: TagRecord | undefined): Promise<Seen> {
+  async #check(repository: Repository, tag: Tag, old: TagRecord | undefined, by = "client"): Promise<Seen> {
     const { clock, records, source } = this.#options;
     const checkedAt = clock.now();
     const refused = this.#headRefused.get(repository.upstream);
@@ -232,7 +289,7 @@ export class Tags {
     if (!head?.digest) {
       // One such answer of a registry that names digests is an accident, and must not make every check a counted GET.
       if (!this.#headTold.get(repository.upstream)) this.#headRefused.set(repository.upstream, true);
-      return this.#getByTag(repository, tag);
+      return old && by === "background" ? { record: old } : this.#getByTag(repository, tag);
     }
     this.#headTold.set(repository.upstream, true);
     if (old?.digest === head.digest) {

@@ -5,7 +5,9 @@ import { scriptedUpstream } from "./scripted-upstream.ts";
 import { virtualClock } from "./virtual-clock.ts";
 
 /** A whole cache over fakes, for tests: an upstream that counts, a clock that only the test moves. */
-export function testCache(policy: { freshMs?: number; staleIfErrorMs?: number; pins?: readonly string[] } = {}) {
+export function testCache(
+  policy: { freshMs?: number; staleIfErrorMs?: number; pins?: readonly string[]; refreshHot?: boolean } = {},
+) {
   const clock = virtualClock();
   const store = memoryBlobStore();
   const records = memoryRecords();
@@ -22,6 +24,7 @@ export function testCache(policy: { freshMs?: number; staleIfErrorMs?: number; p
     lists: upstream.lists,
     policy: { freshMs, listFreshMs: freshMs },
     staleIfErrorMs: policy.staleIfErrorMs ?? 86_400_000,
+    refreshHot: policy.refreshHot,
     pins,
     observe: (event) => void events.push(event),
   });

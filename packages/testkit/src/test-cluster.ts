@@ -22,6 +22,7 @@ import { type VirtualClock, virtualClock } from "./virtual-clock.ts";
 export interface TestClusterOptions {
   readonly nodes?: number;
   readonly freshMs?: number;
+  readonly refreshHot?: boolean;
   /** Nodes in the order of the ring, as one node sees it; all see the same unless told. */
   readonly ring?: (self: NodeId, key: string, nodes: readonly NodeId[]) => readonly NodeId[];
   readonly hasShared?: boolean;
@@ -105,6 +106,7 @@ export function testCluster(options: TestClusterOptions = {}): TestCluster {
       lists: upstream.lists,
       policy: { freshMs, listFreshMs: freshMs },
       staleIfErrorMs: 86_400_000,
+      refreshHot: options.refreshHot,
       pins: makePins([], store),
       observe: (event) => void events.push(event),
       cluster: { owners, ...peers, leases: leases.of(id) },
