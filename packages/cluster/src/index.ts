@@ -1,3 +1,4 @@
+export { makeRedisBudgets, type RedisBudgets } from "./budgets/redis-budgets.ts";
 export { type FollowedBoard, openLaneBoard } from "./lanes/lane-board.ts";
 export { redisBoard } from "./lanes/redis-board.ts";
 export { makeRedisLeases, type LeaseOutcome, type RedisLeasesOptions } from "./lease/redis-leases.ts";
@@ -10,6 +11,7 @@ export type { PeerAsked } from "./peer/caller.ts";
 export type { PeerHello } from "./peer/facts.ts";
 export { makePeerHandler, type PeerHandlerOptions, type PeerSender, type PeerServed } from "./peer/handler.ts";
 export { openPeerListener, type PeerListener } from "./peer/listener.ts";
+export type { AdminView } from "./peer/wire.ts";
 export type { PeerTls, PeerTrust } from "./peer/trust.ts";
 export { openRedis, type Redis, type RedisOptions } from "./redis/index.ts";
 export { makeRedisPurges, type RedisPurges } from "./purges/redis-purges.ts";

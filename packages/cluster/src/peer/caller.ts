@@ -12,7 +12,7 @@ import { answerHeader, formatTarget, macHeader, requestHeader, type PeerMethod, 
 /** What came of one request to a peer: `aborted` by whoever wanted it, `error` for all that the peer itself said but "missing". */
 export interface PeerAsked {
   readonly peer: NodeId;
-  readonly verb: "get" | "read" | "holding" | "resolve" | "purge" | "hello" | "fills" | "fetch" | "quota";
+  readonly verb: "get" | "read" | "holding" | "resolve" | "purge" | "hello" | "fills" | "fetch" | "quota" | "admin";
   readonly outcome: "ok" | "missing" | "refused" | "timeout" | "cut" | "error" | "aborted";
 }
 

@@ -295,6 +295,9 @@ test("a peer tells of its fills and lanes", async (t) => {
   const client = clientFor(t, { trust, urls: { n2: peer.url } });
   assert.deepEqual(await client.fills("n2"), [{ digest: "sha256:n2" }]);
   assert.deepEqual(await client.quota("n2"), [{ lane: "n2" }]);
+  assert.deepEqual(await client.view("n2", "cache"), { id: "n2", view: "cache", query: "" });
+  const query = "after=docker.io%2Fa%3A1&limit=5";
+  assert.deepEqual(await client.view("n2", "images", query), { id: "n2", view: "images", query });
 });
 
 test("an address that peers may not have is not dialled, by a name or by itself", async (t) => {

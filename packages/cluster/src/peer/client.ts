@@ -15,7 +15,9 @@ import type { CallNode } from "./call-node.ts";
 import { makeCaller, type CallerOptions } from "./caller.ts";
 import { collect } from "./collect.ts";
 import { parseHello, type PeerHello } from "./facts.ts";
-import { formatPurge } from "./wire.ts";
+import { formatPurge, type AdminView, type PeerTarget } from "./wire.ts";
+
+type ToldTarget = Extract<PeerTarget, { kind: "fills" | "quota" | "admin" }>;
 
 export interface PeerClientOptions extends CallerOptions {
   /** An origin; undefined = not a member. No other address is ever dialled. */
@@ -33,6 +35,8 @@ export interface PeerClient {
   fills(node: NodeId): Promise<unknown>;
   /** What the peer tells of its lanes, the same. */
   quota(node: NodeId): Promise<unknown>;
+  /** What else the peer's admin API tells of itself, the same; `query` as it stands behind the question mark. */
+  view(node: NodeId, view: AdminView, query?: string): Promise<unknown>;
   /** Who answers at this origin; with `node`, only that one is believed. */
   hello(url: string, node?: NodeId, signal?: AbortSignal): Promise<PeerHello>;
   /** Ends every request that runs. */
@@ -48,10 +52,12 @@ export function makePeerClient(options: PeerClientOptions): PeerClient {
     return await caller.call({ ...more, node, url });
   };
 
-  async function view(node: NodeId, kind: "fills" | "quota"): Promise<unknown> {
+  async function told(node: NodeId, target: ToldTarget): Promise<unknown> {
     const body = collect(peerLimits.fillsBytesMax);
     const { onAnswer } = body;
-    await call(node, { verb: kind, target: { kind }, headMs: peerLimits.helloMs, onAnswer });
+    // A view may have to look at thousands of records; whether the peer lives is found out long before.
+    const headMs = target.kind === "admin" ? peerLimits.ownerHeadMs : peerLimits.helloMs;
+    await call(node, { verb: target.kind, target, headMs, onAnswer });
     return JSON.parse(body.text()) as unknown;
   }
 
@@ -69,8 +75,9 @@ export function makePeerClient(options: PeerClientOptions): PeerClient {
         onAnswer: () => () => {},
       });
     },
-    fills: (node) => view(node, "fills"),
-    quota: (node) => view(node, "quota"),
+    fills: (node) => told(node, { kind: "fills" }),
+    quota: (node) => told(node, { kind: "quota" }),
+    view: (node, view, query = "") => told(node, { kind: "admin", view, query }),
     async hello(url, node, signal) {
       const body = collect(peerLimits.jsonBytesMax);
       const { onAnswer } = body;

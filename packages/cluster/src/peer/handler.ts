@@ -15,6 +15,7 @@ import {
   parseTarget,
   targetPrefix,
   wireVersion,
+  type AdminView,
   type PeerTarget,
 } from "./wire.ts";
 
@@ -46,6 +47,8 @@ export interface PeerHandlerOptions {
   readonly fills: () => unknown;
   /** The same of its lanes; absent = it has none that are counted. */
   readonly quota?: () => unknown;
+  /** The same of what else it tells; absent = nothing. */
+  readonly view?: (view: AdminView, query: string) => unknown;
   readonly sender: PeerSender;
   readonly observe?: (served: PeerServed) => void;
   /** The ring that a peer has told of. */
@@ -112,6 +115,8 @@ class PeerHandler {
         return this.#answers.sendJson(exchange, JSON.stringify(this.#options.fills()));
       case "quota":
         return this.#tellQuota(exchange);
+      case "admin":
+        return this.#tellView(exchange, target);
       case "purge":
         return this.#purge(exchange, body);
       case "fetch":
@@ -136,6 +141,12 @@ class PeerHandler {
 
   async #tellQuota(exchange: Exchange): Promise<Outcome> {
     return this.#answers.sendJson(exchange, JSON.stringify((await this.#options.quota?.()) ?? []));
+  }
+
+  async #tellView(exchange: Exchange, { view, query }: TargetOf<"admin">): Promise<Outcome> {
+    const { view: tell } = this.#options;
+    if (!tell) return this.#answers.refuse(exchange, 404, "verb");
+    return this.#answers.sendJson(exchange, JSON.stringify(await tell(view, query)));
   }
 
   async #purge(exchange: Exchange, body: string): Promise<Outcome> {

@@ -141,6 +141,7 @@ export async function startPeer(t: TestContext, options: PeerOptions): Promise<T
     clock,
     fills: () => [{ digest: `sha256:${id}` }],
     quota: () => Promise.resolve([{ lane: id }]),
+    view: (view, query) => ({ id, view, query }),
     sender,
     observe: (served) => void peer.served.push(served),
     onEpoch: (_, seen) => void peer.epochs.push(seen),

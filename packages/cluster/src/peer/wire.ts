@@ -16,6 +16,7 @@ import { parseDigest, parseName, parseReference, isDigestReference, type Digest,
  * | `GET /peer/v1/hello` | who the receiver is, JSON |
  * | `GET /peer/v1/fills` | the fills that the receiver runs, JSON, for the admin API |
  * | `GET /peer/v1/quota` | the lanes that the receiver has, the same |
+ * | `GET /peer/v1/admin/<view>[?…]` | what else the receiver's admin API tells of itself, the same |
  *
  * `Range: bytes=N-` asks for a blob from byte N on. What both ends say beside stands in one header of JSON each, and one for its MAC.
  */
@@ -25,12 +26,17 @@ export const requestHeader = "pullring-peer-request";
 export const answerHeader = "pullring-peer-answer";
 export const macHeader = "pullring-peer-mac";
 
+/** What a node tells of itself beside its fills and lanes; `query` is between the two admin APIs. */
+const adminViews = ["cache", "images", "blob", "events"] as const;
+export type AdminView = (typeof adminViews)[number];
+
 export type PeerTarget =
   | { readonly kind: "hello" }
   | { readonly kind: "fetch" }
   | { readonly kind: "purge" }
   | { readonly kind: "fills" }
   | { readonly kind: "quota" }
+  | { readonly kind: "admin"; readonly view: AdminView; readonly query: string }
   | { readonly kind: "blob"; readonly verb: PeerVerb; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: "manifest"; readonly verb: PeerVerb; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: "tag"; readonly verb: PeerVerb; readonly repository: Repository; readonly tag: Tag };
@@ -38,11 +44,15 @@ export type PeerTarget =
 export type PeerMethod = "GET" | "HEAD" | "POST";
 
 export function formatTarget(target: PeerTarget): string {
+  if (target.kind === "admin") return formatAdmin(target);
   if (!("repository" in target)) return targetPrefix + target.kind;
   const query = queryOf(target.repository);
   if (target.kind === "tag") return `${targetPrefix}${target.verb}/tags/${target.tag}${query}`;
   return `${targetPrefix}${target.verb}/${target.kind}s/${target.digest}${query}`;
 }
+
+const formatAdmin = ({ view, query }: { view: AdminView; query: string }): string =>
+  `${targetPrefix}admin/${view}${query === "" ? "" : `?${query}`}`;
 
 const queryOf = ({ upstream, name }: Repository): string =>
   `?upstream=${encodeURIComponent(upstream)}&repository=${encodeURIComponent(name)}`;
@@ -58,6 +68,8 @@ export function parseTarget(method: string | undefined, raw: string): PeerTarget
   if (method === "GET" && raw === `${targetPrefix}quota`) return { kind: "quota" };
   if (method === "POST" && raw === `${targetPrefix}purge`) return { kind: "purge" };
   if (method === "POST" && raw === `${targetPrefix}fetch`) return { kind: "fetch" };
+  const admin = method === "GET" ? adminGrammar.exec(raw) : undefined;
+  if (admin) return adminTarget(admin[1], admin[2]);
   const [, verb, collection, reference = "", upstream = "", name = ""] = grammar.exec(raw) ?? [];
   if (verb !== "get" && verb !== "read") return undefined;
   try {
@@ -68,6 +80,13 @@ export function parseTarget(method: string | undefined, raw: string): PeerTarget
   } catch {
     return undefined;
   }
+}
+
+const adminGrammar = /^\/peer\/v1\/admin\/([a-z]+)(?:\?([\w.*~%=&+-]{1,2000}))?$/;
+
+function adminTarget(name: string | undefined, query = ""): PeerTarget | undefined {
+  const view = adminViews.find((each) => each === name);
+  return view && { kind: "admin", view, query };
 }
 
 function targetOf(
