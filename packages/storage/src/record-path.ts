@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 
-import type { RecordKey, RecordKind } from "@pullring/core";
+import type { RecordKey, RecordKind, Repository } from "@pullring/core";
 
 /**
  * Where a record lies, under `<path>/v1/repositories`:
@@ -18,11 +18,20 @@ import type { RecordKey, RecordKind } from "@pullring/core";
  */
 export const recordFolders: Readonly<Record<RecordKind, string>> = { tag: "_tags", link: "_links", list: "_lists" };
 
-export function recordPath({ repository, kind, name }: RecordKey): string {
-  const folders = [repository.upstream, ...repository.name.split("/")].map(component);
+export const recordPath = ({ repository, kind, name }: RecordKey): string =>
+  `${folderOf(repository)}/${pathBelow(kind, name)}`;
+
+/** Where all records of one kind of a repository lie, with the slash behind it. */
+export const recordsOf = (repository: Repository, kind: RecordKind): string =>
+  `${folderOf(repository)}/${recordFolders[kind]}/`;
+
+/** A record's path below its repository. */
+export function pathBelow(kind: RecordKind, name: string): string {
   const file = kind === "link" ? name.split(":").map(component).join("/") : component(name);
-  return `${folders.join("/")}/${recordFolders[kind]}/${file}.json`;
+  return `${recordFolders[kind]}/${file}.json`;
 }
+
+const folderOf = ({ upstream, name }: Repository): string => [upstream, ...name.split("/")].map(component).join("/");
 
 /** Bytes of a file's name on most file systems are 255 at most; `.json` must fit too. */
 const nameBytesMax = 200;

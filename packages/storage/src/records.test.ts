@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { test, type TestContext } from "node:test";
 
 import type { RecordKey } from "@pullring/core";
+import type { Digest } from "@pullring/oci";
 import { recordStoreSuite, trickyKeys } from "@pullring/testkit";
 
 import { nodeFs, type Fs } from "./fs.ts";
@@ -223,4 +224,49 @@ test("a record of another key in the same file is not taken for this one's", asy
   const file = `${root}/${recordPath(latest)}`;
   writeFileSync(file, readFileSync(file, "utf8").replace('"name":"latest"', '"name":"LATEST"'));
   assert.equal(await (await open()).get(latest), undefined);
+});
+
+test("a purge takes all records of a repository that are older than it, from the disk too, and no other's", async (t) => {
+  const { open, root } = bench(t);
+  const records = await open();
+  const nested = { upstream: "docker.io", name: "library/alpine/sub" };
+  const link: RecordKey = { repository, kind: "link", name: `sha256:${"a".repeat(64)}` };
+  const nowMs = Date.now();
+  await records.put(latest, { digest: "d", checkedAt: nowMs - 5_000 });
+  await records.put({ ...latest, name: "newer" }, { digest: "d", checkedAt: nowMs + 60_000 });
+  await records.put({ ...latest, repository: nested }, { digest: "d", checkedAt: 1 });
+  await records.put(page(1), { checkedAt: nowMs - 5_000 });
+  await records.put(link, { kind: "blob" });
+  utimesSync(`${root}/${recordPath(link)}`, nowMs / 1000 - 5, nowMs / 1000 - 5);
+  // Once from memory, once from the disk alone.
+  for (const purging of [records, await open()]) {
+    await purging.purge(repository, nowMs);
+    for (const key of [latest, page(1), link]) {
+      assert.equal(await purging.get(key), undefined);
+      assert.equal(existsSync(`${root}/${recordPath(key)}`), false);
+    }
+    assert.ok(await purging.get({ ...latest, name: "newer" }));
+    assert.ok(await purging.get({ ...latest, repository: nested }));
+  }
+});
+
+test("a link that was written after a purge stays", async (t) => {
+  const { open } = bench(t);
+  const records = await open();
+  const link: RecordKey = { repository, kind: "link", name: `sha256:${"a".repeat(64)}` };
+  await records.put(link, { kind: "blob" });
+  await records.purge(repository, Date.now() - 60_000);
+  assert.ok(await records.get(link));
+});
+
+test("the repositories that have a link to a digest are found, nested ones too", async (t) => {
+  const { open } = bench(t);
+  const records = await open();
+  const digest = `sha256:${"b".repeat(64)}` as const;
+  const nested = { upstream: "docker.io", name: "library/alpine/sub" };
+  for (const each of [repository, nested]) await records.put({ repository: each, kind: "link", name: digest }, {});
+  await records.put({ repository, kind: "link", name: `sha256:${"c".repeat(64)}` }, {});
+  const found: string[] = [];
+  for await (const { name } of records.linked(digest as Digest)) found.push(name);
+  assert.deepEqual(found.sort(), [repository.name, nested.name]);
 });

@@ -1,14 +1,16 @@
 import { randomUUID } from "node:crypto";
+import type { Dirent } from "node:fs";
 import { dirname } from "node:path";
 
-import type { RecordKey, RecordKind, RecordStore } from "@pullring/core";
+import type { RecordKey, RecordKind, RecordStore, Repository } from "@pullring/core";
+import type { Digest } from "@pullring/oci";
 import { LRUCache } from "lru-cache";
 
 import { errnoOf, nodeFs, type Fs } from "./fs.ts";
 import { makeKeyedQueue } from "./keyed-queue.ts";
 import { limits } from "./limits.ts";
 import type { Log } from "./log.ts";
-import { recordFolders, recordPath } from "./record-path.ts";
+import { pathBelow, recordFolders, recordPath, recordsOf } from "./record-path.ts";
 
 export interface RecordsOptions {
   /** The same as the disk's. */
@@ -25,6 +27,10 @@ export interface StoredRecord {
 export interface Records extends RecordStore {
   /** All records of a kind, for the start. Those that can't be read are left out. */
   list(kind: RecordKind): AsyncIterable<StoredRecord>;
+  /** The repositories that have a link to the digest: looks into each that there is. */
+  linked(digest: Digest): AsyncIterable<Repository>;
+  /** Removes all that was written of a repository by then (ms since the epoch); what is newer stays. */
+  purge(repository: Repository, beforeMs: number): Promise<void>;
 }
 
 interface Cached {
@@ -114,6 +120,46 @@ class RecordFiles implements Records {
     }
   }
 
+  async *linked(digest: Digest): AsyncIterable<Repository> {
+    for await (const folder of this.#repositories("")) {
+      const path = `${folder}/${pathBelow("link", digest)}`;
+      const record = await this.#read(path);
+      if (record && recordPath(record.key) === path) yield record.key.repository;
+    }
+  }
+
+  async purge(repository: Repository, beforeMs: number): Promise<void> {
+    for (const kind of ["tag", "list", "link"] as const) {
+      const folder = recordsOf(repository, kind);
+      // Without a disk there are only those that are in memory.
+      const paths = new Set([...this.#cache.keys()].filter((path) => path.startsWith(folder)));
+      for await (const path of this.#files(folder.slice(0, -1), recordFolders[kind], true)) paths.add(path);
+      for (const path of paths) await this.#inTurn(path, () => this.#removeOlder(path, beforeMs));
+    }
+  }
+
+  async #removeOlder(path: string, beforeMs: number): Promise<void> {
+    const cached = this.#cache.peek(path);
+    const value = cached?.value ?? (await this.#read(path))?.value;
+    if (((await this.#writtenAt(path, value)) ?? -Infinity) > beforeMs) return;
+    // Written meanwhile, and waiting for its turn.
+    const newer = this.#cache.peek(path);
+    if (newer !== cached || newer?.saved === false) return;
+    this.#cache.set(path, { bytes: 0, saved: true });
+    await this.#unlink(path);
+  }
+
+  /** Tags and lists tell themselves when upstream was asked; a link is as old as its file. */
+  async #writtenAt(path: string, value: unknown): Promise<number | undefined> {
+    const { root, fs } = this.#options;
+    const { checkedAt } = (typeof value === "object" && value !== null ? value : {}) as { checkedAt?: unknown };
+    if (typeof checkedAt === "number") return checkedAt;
+    return await fs.stat(`${root}/${path}`).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => undefined,
+    );
+  }
+
   async #load(path: string, key: RecordKey): Promise<Cached> {
     const text = await this.#read(path);
     // Written while this read waited for its turn.
@@ -191,20 +237,31 @@ class RecordFiles implements Records {
     }
   }
 
+  /** Folders of repositories under one of them, that one included. */
+  async *#repositories(folder: string): AsyncIterable<string> {
+    if (folder !== "") yield folder;
+    for (const entry of await this.#entries(folder))
+      if (entry.isDirectory() && !entry.name.startsWith("_"))
+        yield* this.#repositories(folder === "" ? entry.name : `${folder}/${entry.name}`);
+  }
+
   /** Paths of the records under a folder of repositories that lie in `_tags`, `_links` or `_lists`. */
   async *#files(folder: string, wanted: string, isWanted = false): AsyncIterable<string> {
-    const { root, fs, log, usable } = this.#options;
-    if (!usable) return;
-    const entries = await fs.readdir(`${root}/${folder}`).catch((error: unknown) => {
-      if (errnoOf(error) !== "ENOENT") log.warn({ err: error, folder }, "records can't be listed");
-      return [];
-    });
-    for (const entry of entries) {
+    for (const entry of await this.#entries(folder)) {
       const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
       if (entry.isDirectory() && (isWanted || entry.name === wanted || !entry.name.startsWith("_")))
         yield* this.#files(path, wanted, isWanted || entry.name === wanted);
       else if (isWanted && entry.isFile()) yield path;
     }
+  }
+
+  async #entries(folder: string): Promise<Dirent[]> {
+    const { root, fs, log, usable } = this.#options;
+    if (!usable) return [];
+    return await fs.readdir(`${root}/${folder}`).catch((error: unknown) => {
+      if (errnoOf(error) !== "ENOENT") log.warn({ err: error, folder }, "records can't be listed");
+      return [];
+    });
   }
 }
 

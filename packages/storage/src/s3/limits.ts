@@ -54,6 +54,10 @@ export const limits = {
   /** From this age on a local tag or list is compared with the shared one, once in the second. */
   sharedLookFromMs: 300_000,
   sharedLookEveryMs: 60_000,
+  /** S3's clock and ours may be so far apart: what was written so shortly after a purge goes with it. */
+  clockSkewMs: 60_000,
+  /** Objects that a purge removes at once. */
+  removingMax: 16,
   quarantineMs: 600_000,
   quarantinedMax: 10_000,
   tombstoneMs: 7 * 86_400_000,

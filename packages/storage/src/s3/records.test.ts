@@ -199,3 +199,24 @@ test("of a tag that was checked long ago the newer one counts, and a young one i
   assert.deepEqual(await both.get(latest), newer);
   assert.deepEqual(await local.get(latest), newer);
 });
+
+test("a purge removes a repository's records, what waits to be written too, and another node writes what it fetches again", async (t) => {
+  const { double, node } = await bench(t);
+  const [mine, other] = [await node(), await node()];
+  const tag = { digest: "d", checkedAt: 1 };
+  await other.records.put(latest, tag);
+  await other.records.put(link, { kind: "blob" });
+  await other.written();
+  const elsewhere = { ...latest, repository: { upstream: "docker.io", name: "library/alpine/sub" } };
+  await mine.records.put(elsewhere, tag);
+  await mine.written();
+  await mine.records.put({ ...latest, name: "waiting" }, tag);
+  await mine.records.purge(repository, Date.now());
+  await mine.written();
+  const left = (): string[] => [...double.objects.keys()].filter((key) => key.includes("/records/"));
+  assert.deepEqual(left(), ["test/v1/records/docker.io/library/alpine/sub/_tags/latest.json"]);
+  other.records.forget(repository);
+  await other.records.put(latest, { ...tag, checkedAt: 2 });
+  await other.written();
+  assert.ok(left().includes(latestObject));
+});

@@ -1,6 +1,13 @@
-import { makeRecent, type Clock, type RecordKey, type RecordStore } from "@pullring/core";
+import {
+  makeRecent,
+  repositoryKey,
+  type Clock,
+  type RecordKey,
+  type RecordStore,
+  type Repository,
+} from "@pullring/core";
 
-import { recordPath } from "../record-path.ts";
+import { recordPath, recordsOf } from "../record-path.ts";
 import type { Log } from "../log.ts";
 import type { Keys } from "./keys.ts";
 import { limits } from "./limits.ts";
@@ -16,10 +23,23 @@ export interface S3RecordsOptions {
   readonly log: Log;
 }
 
+export interface S3Records extends RecordStore {
+  /** What is known here of a repository's records is not true any more: another node has removed them. */
+  forget(repository: Repository): void;
+  /** Removes all records of a repository that were written by then. Rejects with S3Error. */
+  purge(repository: Repository, beforeMs: number): Promise<void>;
+}
+
 interface Pending {
   readonly key: RecordKey;
   /** undefined: it is to go. */
   readonly text: string | undefined;
+}
+
+interface Written {
+  readonly facts: string;
+  /** Monotonic. */
+  readonly atMs: number;
 }
 
 interface Aging {
@@ -30,11 +50,13 @@ interface Aging {
  * Records as objects. Writes wait in a bounded queue and are read from there meanwhile: links go up once, tags and lists when they
  * change and at most hourly else, and an older one never replaces a newer. A service that does not answer at once reads as absent.
  */
-export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOptions): RecordStore {
+export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOptions): S3Records {
   const pending = new Map<string, Pending>();
   const absent = makeRecent<true>(clock, { ttlMs: limits.absentMs, entriesMax: limits.absentRememberedMax });
   /** What lies there, without its age. */
-  const written = makeRecent<string>(clock, { ttlMs: limits.tagRewriteMs, entriesMax: limits.writtenRememberedMax });
+  const written = makeRecent<Written>(clock, { ttlMs: limits.tagRewriteMs, entriesMax: limits.writtenRememberedMax });
+  /** By repository: since when nothing that was written counts. */
+  const forgotten = makeRecent<number>(clock, { ttlMs: limits.tagRewriteMs, entriesMax: limits.writtenRememberedMax });
 
   async function write(path: string, mine: Pending): Promise<void> {
     try {
@@ -50,6 +72,18 @@ export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOpt
     } finally {
       if (pending.get(path) === mine) pending.delete(path);
     }
+  }
+
+  function isWritten(path: string, { repository }: RecordKey, facts: string): boolean {
+    const found = written.get(path);
+    return found?.facts === facts && found.atMs > (forgotten.get(repositoryKey(repository)) ?? -Infinity);
+  }
+
+  function forget(repository: Repository): void {
+    const name = repositoryKey(repository);
+    forgotten.set(name, clock.monotonic());
+    for (const [path, { key, text }] of pending)
+      if (text !== undefined && repositoryKey(key.repository) === name) add(path, { key, text: undefined });
   }
 
   function add(path: string, record: Pending): void {
@@ -84,8 +118,8 @@ export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOpt
     put(key, value) {
       const path = keys.record(key);
       const facts = key.kind === "link" ? "" : JSON.stringify({ ...asObject(value), checkedAt: undefined });
-      if (written.get(path) === facts) return Promise.resolve();
-      written.set(path, facts);
+      if (isWritten(path, key, facts)) return Promise.resolve();
+      written.set(path, { facts, atMs: clock.monotonic() });
       absent.delete(path);
       add(path, { key, text: JSON.stringify({ key, value }) });
       return Promise.resolve();
@@ -95,6 +129,21 @@ export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOpt
       written.delete(path);
       add(path, { key, text: undefined });
       return Promise.resolve();
+    },
+    forget,
+    async purge(repository, beforeMs) {
+      forget(repository);
+      const remove = async (batch: string[]): Promise<void> =>
+        void (await Promise.all(batch.splice(0).map((key) => objects.remove(key))));
+      for (const kind of ["tag", "list", "link"] as const) {
+        const batch: string[] = [];
+        for await (const { key, modifiedAt } of objects.list(keys.records + recordsOf(repository, kind))) {
+          if (modifiedAt > beforeMs + limits.clockSkewMs) continue;
+          batch.push(key);
+          if (batch.length >= limits.removingMax) await remove(batch);
+        }
+        await remove(batch);
+      }
     },
   };
 }

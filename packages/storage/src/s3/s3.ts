@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 
 import { HeadObjectCommand } from "@aws-sdk/client-s3";
-import type { BlobStore, Clock, RecordStore, SharedBlobs } from "@pullring/core";
+import type { BlobStore, Clock, SharedBlobs } from "@pullring/core";
 import type { Digest } from "@pullring/oci";
 
 import type { Log } from "../log.ts";
@@ -15,7 +15,7 @@ import { limits } from "./limits.ts";
 import { absent, makeObjects, type Objects } from "./objects.ts";
 import type { ObserveS3 } from "./observe.ts";
 import { putBlob } from "./put-blob.ts";
-import { makeS3Records } from "./records.ts";
+import { makeS3Records, type S3Records } from "./records.ts";
 import { makeRetryBudget } from "./retry-budget.ts";
 import { asS3Error, isKind } from "./s3-error.ts";
 import { makeSharedBlobs } from "./shared-blobs.ts";
@@ -48,7 +48,7 @@ export interface S3Options extends ClientOptions {
 /** The S3 tier: blobs and records that all nodes share. Nothing here ever fails a pull or holds one up for longer than 2 s. */
 export interface S3 {
   readonly blobs: SharedBlobs;
-  readonly records: RecordStore;
+  readonly records: S3Records;
   readonly tombstones: Tombstones;
   /** What the endpoint was seen to do; undefined until it has been asked. */
   capabilities(): Capabilities | undefined;
@@ -88,7 +88,7 @@ type Health =
 
 class Tier implements S3 {
   readonly blobs: SharedBlobs;
-  readonly records: RecordStore;
+  readonly records: S3Records;
   readonly tombstones: S3Tombstones;
   readonly #options: S3Options;
   readonly #client: Client;
