@@ -13,5 +13,5 @@ export { makePeerHandler, type PeerHandlerOptions, type PeerSender, type PeerSer
 export { openPeerListener, type PeerListener } from "./peer/listener.ts";
 export type { AdminView } from "./peer/wire.ts";
 export type { PeerTls, PeerTrust } from "./peer/trust.ts";
-export { openRedis, type Redis, type RedisOptions } from "./redis/index.ts";
+export { defineScript, openRedis, type Redis, type RedisOptions, type Script } from "./redis/index.ts";
 export { makeRedisPurges, type RedisPurges } from "./purges/redis-purges.ts";

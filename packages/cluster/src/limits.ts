@@ -155,3 +155,23 @@ export const laneLimits = {
   /** A pause that ends so little later than one that was told of is the same: it was told twice. */
   samePauseMs: 1_000,
 } as const;
+
+/** Counters of budgets in Redis. */
+export const countersLimits = {
+  /** How often a node that has spent reads what is left, so that it knows its part when Redis goes away. */
+  beatMs: 1_000,
+  /** After a wipe nothing is given for so long, unless all nodes have told what they know before: two beats and a command. */
+  gatherMs: 2_500,
+  gatherPollMs: 100,
+  /** What waits to be done is done together. */
+  batchMax: 256,
+  /** Each try that another node comes before. */
+  triesMax: 100,
+  /** What was settled while Redis was away. */
+  owedMax: 1_024,
+  /** Longer than any window. */
+  keptMs: 33 * 86_400_000,
+  documentBytesMax: 4 * 1024 * 1024,
+  upstreamLengthMax: 256,
+  nodesMax: 256,
+} as const;

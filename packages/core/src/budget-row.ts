@@ -122,7 +122,7 @@ export function spentOf(row: BudgetRow): number {
 }
 
 /** When the window that begins now is over for sure: clocks run apart, by far less than a thousandth. */
-const endOf = (now: number, windowSec: number): number => now + windowSec * 1_001 + 1_000;
+export const endOf = (now: number, windowSec: number): number => now + windowSec * 1_001 + 1_000;
 
 /** Counts what got lost in flight, and begins the next window when this one is over. */
 export function advance(row: BudgetRow, moment: Moment): void {
@@ -146,7 +146,10 @@ function refill(row: BudgetRow, next: Pick<BudgetRow, "used" | "beganAt" | "ends
   row.late = 0;
   row.beganAt = isUsed ? next.beganAt : undefined;
   row.endsAt = isUsed ? next.endsAt : undefined;
-  for (const spent of row.spent.values()) spent.base = spent.total;
+  for (const [node, spent] of row.spent) {
+    if (spent.base === spent.total) row.spent.delete(node);
+    spent.base = spent.total;
+  }
   if (row.part && row.limit !== undefined)
     row.part = { ...row.part, left: Math.floor(Math.max(0, row.limit - row.used) / row.part.among) };
 }
@@ -161,7 +164,7 @@ export function spend(row: BudgetRow, { at }: Pick<Flight, "at">, moment: Moment
 }
 
 /** Upstream has counted a request that was sent after `sentAt`. */
-function count(row: BudgetRow, sentAt: number, { now }: Moment): void {
+export function count(row: BudgetRow, sentAt: number, { now }: Moment): void {
   const windowMs = row.windowSec * 1_000;
   if (row.beganAt !== undefined && now >= row.beganAt + windowMs) {
     const at = Math.max(sentAt, row.beganAt + windowMs);

@@ -48,14 +48,27 @@ export interface TellOrder {
 
 export const clipKey = (key: BudgetKey): BudgetKey => key.slice(0, limits.keyLengthMax);
 
+/** The table of a node that can't reach the shared one. */
+interface Alone {
+  /** Nodes. */
+  readonly among: number;
+  /** It has never reached it. */
+  readonly isUnseen: boolean;
+}
+
 /** Budgets as rows of numbers, and all that can be done to them. Who shares one does one thing after the other. */
 export class BudgetTable {
   readonly rows = new Map<BudgetKey, BudgetRow>();
   seq = 0;
+  readonly #alone: Alone | undefined;
+
+  constructor(alone?: Alone) {
+    this.#alone = alone;
+  }
 
   /** The same order again, after its answer was lost, takes no second time. */
   take({ id, node, wishes, now }: TakeOrder): Took {
-    const moment = this.#moment(now);
+    const moment = this.moment(now);
     for (const wish of wishes) {
       const flight = this.rows.get(clipKey(wish.key))?.flights.get(id);
       if (flight) return { key: wish.key, asked: flight };
@@ -80,7 +93,7 @@ export class BudgetTable {
   settle({ id, node, key, outcome, now }: SettleOrder): void {
     const row = this.rows.get(clipKey(key));
     if (!row) return;
-    const moment = this.#moment(now);
+    const moment = this.moment(now);
     advance(row, moment);
     const flight = row.flights.get(id);
     row.flights.delete(id);
@@ -98,7 +111,7 @@ export class BudgetTable {
 
   tell({ key, told, asked, now }: TellOrder): void {
     if (!isTold(told)) return;
-    const moment = this.#moment(now);
+    const moment = this.moment(now);
     const { limit, windowSec } = told;
     const row = this.#assume({ key, limit, windowSec }, moment);
     row.usedAt = now;
@@ -107,7 +120,7 @@ export class BudgetTable {
 
   /** Also forgets what nobody needs any more. `clock` gives the time of an instant of this table. */
   states(now: number, timeOf: (at: number) => number): BudgetState[] {
-    const moment = this.#moment(now);
+    const moment = this.moment(now);
     for (const [key, row] of this.rows) {
       advance(row, moment);
       if (isIdle(row, now)) this.rows.delete(key);
@@ -122,6 +135,7 @@ export class BudgetTable {
     if (!row) {
       this.#makeRoom();
       row = newRow(wish, moment);
+      if (this.#alone) becomePart(row, this.#alone);
       this.rows.set(key, row);
     }
     advance(row, moment);
@@ -140,13 +154,15 @@ export class BudgetTable {
     const spent = row.spent.get(node) ?? { total: 0, base: 0 };
     spent.total += 1;
     row.spent.set(node, spent);
+    if (row.spent.size > limits.spendersMax) row.spent.delete([...row.spent.keys()][0] ?? node);
     if (row.part) row.part.left -= 1;
     row.takenSeq = seq;
     row.usedAt = now;
     return { key, asked };
   }
 
-  #moment(now: number): Moment {
+  /** Of the next thing that is done. */
+  moment(now: number): Moment {
     this.seq += 1;
     return { now, seq: this.seq };
   }
@@ -156,6 +172,12 @@ export class BudgetTable {
     const [oldest] = [...this.rows].sort(([, a], [, b]) => a.usedAt - b.usedAt);
     if (oldest) this.rows.delete(oldest[0]);
   }
+}
+
+function becomePart(row: BudgetRow, { among, isUnseen }: Alone): void {
+  if (row.limit === undefined) return;
+  row.part = { left: Math.max(isUnseen ? 1 : 0, Math.floor(row.limit / among)), among, isUnseen };
+  row.isBlind = isUnseen;
 }
 
 function readyAtOf(row: BudgetRow, { reserve }: BudgetWish, { now }: Moment): number {
@@ -175,7 +197,7 @@ function giveBack(row: BudgetRow, node: string): void {
 }
 
 /** Its window has passed, and nobody has used it in another one. */
-const isIdle = (row: BudgetRow, now: number): boolean =>
+export const isIdle = (row: BudgetRow, now: number): boolean =>
   row.flights.size === 0 &&
   row.endsAt === undefined &&
   row.coolUntil === undefined &&

@@ -17,12 +17,16 @@
 export type { BlobOrder, OpenBlob } from "./blobs.ts";
 export type * from "./cluster-ports.ts";
 export { makeCache, type Cache, type CacheDeps } from "./cache.ts";
+export { BudgetMarks } from "./budget-marks.ts";
+export { aloneWith, type Debt, payDebt, restore, type Settled, settleLate, shiftTimes } from "./budget-merge.ts";
+export { advance, type BudgetRow } from "./budget-row.ts";
+export { BudgetTable, clipKey, isIdle, type Outcome, type Took } from "./budget-table.ts";
 export { makeLocalBudgets } from "./local-budgets.ts";
 export { hasCode, PullringError, type ErrorCode, type ErrorFacts, type StaleReason } from "./errors.ts";
 export { bytesBody } from "./body.ts";
 export type { Stale } from "./freshness.ts";
 export { globMatcher } from "./glob.ts";
-export { limits } from "./limits.ts";
+export { budgetLimits, limits } from "./limits.ts";
 export type { List } from "./lists.ts";
 export { withMemory } from "./memory-tier.ts";
 export type { CacheEvent, Observe } from "./observe.ts";

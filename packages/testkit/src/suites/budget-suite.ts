@@ -38,7 +38,7 @@ function taken(taking: Taking): Take {
 
 function empty(taking: Taking): number {
   assert.equal(taking.state, "empty");
-  return (taking as Extract<Taking, { state: "empty" }>).retryAfterSec;
+  return taking.retryAfterSec;
 }
 
 async function stateOf(budgets: Budgets, key = a): Promise<BudgetState> {
