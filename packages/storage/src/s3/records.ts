@@ -7,11 +7,12 @@ import {
   type Repository,
 } from "@pullring/core";
 
-import { recordPath, recordsOf } from "../record-path.ts";
+import { recordPath } from "../record-path.ts";
 import type { Log } from "../log.ts";
 import type { Keys } from "./keys.ts";
 import { limits } from "./limits.ts";
 import type { Objects } from "./objects.ts";
+import { removeRecords } from "./remove-records.ts";
 import { isKind } from "./s3-error.ts";
 import type { WriteQueue } from "./write-queue.ts";
 
@@ -133,17 +134,7 @@ export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOpt
     forget,
     async purge(repository, beforeMs) {
       forget(repository);
-      const remove = async (batch: string[]): Promise<void> =>
-        void (await Promise.all(batch.splice(0).map((key) => objects.remove(key))));
-      for (const kind of ["tag", "list", "link"] as const) {
-        const batch: string[] = [];
-        for await (const { key, modifiedAt } of objects.list(keys.records + recordsOf(repository, kind))) {
-          if (modifiedAt > beforeMs + limits.clockSkewMs) continue;
-          batch.push(key);
-          if (batch.length >= limits.removingMax) await remove(batch);
-        }
-        await remove(batch);
-      }
+      await removeRecords({ keys, objects }, repository, beforeMs);
     },
   };
 }
