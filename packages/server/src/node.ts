@@ -65,6 +65,7 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
     clock,
     policy: freshnessOf(config.tags),
     staleIfErrorMs: config.tags.staleIfErrorMs,
+    refreshHot: config.tags.refreshHot,
     observe: (event) => tellEvent(parts, event),
     cluster: cluster?.ports,
     shared: storage.s3?.blobs,

@@ -78,6 +78,7 @@ export interface Account {
 export interface TagFreshness {
   readonly freshMs: number;
   readonly staleIfErrorMs: number;
+  readonly refreshHot: boolean;
   /** Globs over `upstream/repository:tag`, canonical; the first that matches counts. */
   readonly rules: readonly { readonly match: string; readonly freshMs: number }[];
 }

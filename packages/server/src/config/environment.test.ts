@@ -34,6 +34,7 @@ test("every scalar outside lists and maps is a variable", async () => {
     PULLRING_DEFAULT: "ghcr.io",
     PULLRING_TAGS__FRESH: "1s",
     PULLRING_TAGS__STALE_IF_ERROR: "2s",
+    PULLRING_TAGS__REFRESH_HOT: "true",
     PULLRING_FALLBACK: "hold",
     PULLRING_CLIENTS__AUTH__HTPASSWD_FILE: "/h",
     PULLRING_STORAGE__MEMORY: "1048576",
@@ -46,7 +47,7 @@ test("every scalar outside lists and maps is a variable", async () => {
   assert.equal(config.admin.listen.port, 2);
   assert.equal(config.node.id, "n2");
   assert.equal(config.default, "ghcr.io");
-  assert.deepEqual(config.tags, { freshMs: 1_000, staleIfErrorMs: 2_000, rules: [] });
+  assert.deepEqual(config.tags, { freshMs: 1_000, staleIfErrorMs: 2_000, refreshHot: true, rules: [] });
   assert.equal(config.fallback, "hold");
   assert.deepEqual(config.clients.auth, { htpasswdFile: "/h" });
   assert.deepEqual(config.storage, {
@@ -167,7 +168,6 @@ const wrong: [string, string, RegExp, RegExp][] = [
   ["PULLRING_UPSTREAMS__DOCKER_IO__URL", "x", /part of a map or list/, /^PULLRING_UPSTREAMS with the whole as JSON$/],
   ["PULLRING_CLIENTS__TRUSTED_PROXIES__0", "x", /part of a map or list/, /^PULLRING_CLIENTS__TRUSTED_PROXIES with/],
   ["PULLRING_EGRESS", "[]", /does not have yet/, /leave it out/],
-  ["PULLRING_TAGS__REFRESH_HOT", "true", /does not have yet/, /leave it out/],
   [
     "PULLRING_CLUSTER__MEMBERS__0__ID",
     "n1",

@@ -40,7 +40,7 @@ test("without file and environment, every default of the contract holds", async 
     node: { id: "n1", ringName: "n1", weight: 1 },
     default: "docker.io",
     accounts: [],
-    tags: { freshMs: 60_000, staleIfErrorMs: 30 * 86_400_000, rules: [] },
+    tags: { freshMs: 60_000, staleIfErrorMs: 30 * 86_400_000, refreshHot: false, rules: [] },
     fallback: "direct",
     clients: {
       allow: [
@@ -85,7 +85,12 @@ test("every key of this version is understood", async () => {
       },
     },
     accounts: [{ ...account, upstream: "registry-1.docker.io", repositories: ["acme/**", "alpine"] }],
-    tags: { fresh: "5s", staleIfError: "1h", rules: [{ match: "index.docker.io/alpine:*", fresh: "1s" }] },
+    tags: {
+      fresh: "5s",
+      staleIfError: "1h",
+      refreshHot: true,
+      rules: [{ match: "index.docker.io/alpine:*", fresh: "1s" }],
+    },
     fallback: "hold",
     clients: {
       allow: ["10.0.0.0/8"],
@@ -109,6 +114,7 @@ test("every key of this version is understood", async () => {
     tags: {
       freshMs: 5_000,
       staleIfErrorMs: 3_600_000,
+      refreshHot: true,
       rules: [{ match: "docker.io/library/alpine:*", freshMs: 1_000 }],
     },
     fallback: "hold",
@@ -246,7 +252,6 @@ const later: [unknown, string][] = [
   [{ accounts: [{ ...account, limit: 200 }] }, "accounts[0].limit"],
   [{ accounts: [{ ...account, window: "6h" }] }, "accounts[0].window"],
   [{ egress: [] }, "egress"],
-  [{ tags: { refreshHot: false } }, "tags.refreshHot"],
 ];
 
 for (const [tree, key] of later) {
@@ -262,7 +267,7 @@ test("an unknown key is named with its place, what is allowed there, and what wa
     [
       { tags: { stale_if_error: "1d" } },
       "tags.stale_if_error",
-      /fresh, staleIfError, rules; did you mean staleIfError\?$/,
+      /fresh, staleIfError, refreshHot, rules; did you mean staleIfError\?$/,
     ],
     [{ upstreams: { a: { maxBandwith: 1 } } }, "upstreams.a.maxBandwith", /did you mean maxBandwidth\?$/],
     [{ storge: {} }, "storge", /did you mean storage\?$/],

@@ -121,6 +121,7 @@ test("the effective configuration is in the words of the file, secrets as ***", 
   assert.deepEqual(words["tags"], {
     fresh: "1500ms",
     staleIfError: "30d",
+    refreshHot: false,
     rules: [{ match: "registry.local:5000/a:*", fresh: "2m" }],
   });
 });

@@ -28,6 +28,7 @@ export function redacted(config: Config): Record<string, unknown> {
     tags: {
       fresh: formatDuration(tags.freshMs),
       staleIfError: formatDuration(tags.staleIfErrorMs),
+      refreshHot: tags.refreshHot,
       rules: tags.rules.map(({ match, freshMs }) => ({ match, fresh: formatDuration(freshMs) })),
     },
     fallback,

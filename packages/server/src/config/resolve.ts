@@ -42,6 +42,7 @@ export function resolve(settings: Settings, { identity, openSecret }: ResolveOpt
     tags: {
       freshMs: tags.fresh,
       staleIfErrorMs: tags.staleIfError,
+      refreshHot: tags.refreshHot,
       rules: tags.rules.map(({ match, fresh }) => ({ match: inTable(match), freshMs: fresh })),
     },
     fallback,

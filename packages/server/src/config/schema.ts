@@ -211,6 +211,11 @@ export const schema = section({
     staleIfError: scalar(durationKind)
       .prefault("30d")
       .meta({ description: "How old a tag may be when upstream can't be asked.", example: "7d" }),
+    refreshHot: scalar(flagKind).prefault(false).meta({
+      description:
+        "Tags that were asked for twice in their window are asked for upstream, by HEAD, before it ends: whoever asks next does not wait.",
+      example: true,
+    }),
     rules: listOf(tagRule)
       .prefault([])
       .meta({ description: "Exceptions to `tags.fresh`; the first that matches counts." }),
