@@ -251,7 +251,7 @@ test("--help tells every verb and every exit code, and so does the README", asyn
   for (const words of [["--help"], ["ring", "--help"], ["help"]]) {
     const { code, out } = await pullring(...words);
     assert.equal(code, 0);
-    for (const verb of ["serve", "client", "ledger", "ring", "owner", "preview", "fills", "purge", "drain"]) {
+    for (const verb of ["serve", "client", "doctor", "ledger", "ring", "owner", "preview", "fills", "purge", "drain"]) {
       assert.match(out, new RegExp(`^ {2}pullring ${verb}`, "m"));
       assert.match(readme, new RegExp(`\`pullring ${verb}`));
     }

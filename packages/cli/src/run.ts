@@ -6,6 +6,8 @@ import { cacheCommands } from "./cache-commands.ts";
 import { client } from "./client/client-command.ts";
 import type { Command, CommandEnd, LocalCommand } from "./command.ts";
 import { CommandError, exitCodes, type ExitCode } from "./exit-codes.ts";
+import { doctor } from "./doctor/doctor-command.ts";
+import { importCommand } from "./import-command.ts";
 import { ledger } from "./ledger/ledger-command.ts";
 import { ringCommands } from "./ring-commands.ts";
 
@@ -17,7 +19,9 @@ export interface Output {
 
 const commands: ReadonlyMap<string, Command> = new Map(Object.entries({ ...ringCommands, ...cacheCommands }));
 
-const localCommands: ReadonlyMap<string, LocalCommand> = new Map(Object.entries({ client, ledger }));
+const localCommands: ReadonlyMap<string, LocalCommand> = new Map(
+  Object.entries({ client, doctor, import: importCommand, ledger }),
+);
 
 const adminDefault = "http://127.0.0.1:5001";
 

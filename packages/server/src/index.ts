@@ -6,7 +6,11 @@ import { loadConfig, processEnvironment, redacted } from "./config/index.ts";
 import { makeLog } from "./observe/log.ts";
 import { openNode, type PullringNode } from "./node.ts";
 
+export { adoptRegistry, type AdoptedPlace, type AdoptSummary } from "./adopt/adopt-registry.ts";
+export type { AdoptProgress } from "./adopt/adopt-blobs.ts";
 export { ConfigError } from "./config/index.ts";
+export { diagnose } from "./diagnose/diagnose.ts";
+export type { Check, Finding } from "./diagnose/finding.ts";
 export { StartError } from "./start-error.ts";
 export type { LedgerLine } from "./ledger/lines.ts";
 export type { PullringNode } from "./node.ts";

@@ -35,7 +35,7 @@ export interface RedisSideOptions {
 /** Never waits for Redis to answer. */
 export function openRedisSide(parts: Parts, { config, self, onPurge }: RedisSideOptions): RedisSide {
   const { clock, log, metrics } = parts;
-  const redis = openRedis({ ...optionsOf(parts, config), clock, log, random: systemRandom });
+  const redis = openRedis({ ...redisReach(parts, config), clock, log, random: systemRandom });
   const leases = makeRedisLeases({
     redis,
     self,
@@ -57,7 +57,8 @@ export function openRedisSide(parts: Parts, { config, self, onPurge }: RedisSide
   };
 }
 
-function optionsOf(parts: Parts, config: RedisConfig): Omit<RedisOptions, "clock" | "log" | "random"> {
+/** How to reach it, as the configuration says. */
+export function redisReach(parts: Parts, config: RedisConfig): Omit<RedisOptions, "clock" | "log" | "random"> {
   const { url, sentinels, cluster, prefix, username, password, tls } = config;
   const files = tls && {
     ...(tls.caFile !== undefined && { ca: pemSource(parts, tls.caFile) }),

@@ -1,6 +1,3 @@
-import { X509Certificate } from "node:crypto";
-import { readFile } from "node:fs/promises";
-
 import type { LocalCommand } from "../command.ts";
 import { CommandError, exitCodes } from "../exit-codes.ts";
 import { one } from "../words.ts";
@@ -12,7 +9,7 @@ import { containerd } from "./containerd.ts";
 import { docker } from "./docker.ts";
 import { gitlabRunner } from "./gitlab-runner.ts";
 import { k3s } from "./k3s.ts";
-import { mirrorHints, parseMirror } from "./mirror.ts";
+import { mirrorHints, parseMirror, readAuthority } from "./mirror.ts";
 import { nomad } from "./nomad.ts";
 import { podman } from "./podman.ts";
 
@@ -65,17 +62,6 @@ function upstreamName(text: string): string {
   if (/^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::\d{1,5})?$/.test(text))
     return text;
   throw new CommandError(exitCodes.usage, `--upstream: "${text}" is no registry's name such as docker.io or ghcr.io`);
-}
-
-async function readAuthority(file: string): Promise<string> {
-  try {
-    const text = await readFile(file, "utf8");
-    void new X509Certificate(text);
-    return `${text.trimEnd()}\n`;
-  } catch (error) {
-    const reason = error instanceof Error && "code" in error ? String(error.code) : "unknown";
-    throw new CommandError(exitCodes.usage, `--ca: ${file} can't be read as a PEM certificate (${reason})`);
-  }
 }
 
 /** One file is told by its text alone, so that it can be redirected into its place. */

@@ -1,3 +1,6 @@
+import { X509Certificate } from "node:crypto";
+import { readFile } from "node:fs/promises";
+
 import { CommandError, exitCodes } from "../exit-codes.ts";
 import type { Mirror } from "./client-setup.ts";
 
@@ -30,4 +33,16 @@ export const mirrorHints = ({ host }: Mirror): readonly string[] =>
 
 function refuse(message: string): never {
   throw new CommandError(exitCodes.usage, message);
+}
+
+/** The text of `--ca`. */
+export async function readAuthority(file: string): Promise<string> {
+  try {
+    const text = await readFile(file, "utf8");
+    void new X509Certificate(text);
+    return `${text.trimEnd()}\n`;
+  } catch (error) {
+    const reason = error instanceof Error && "code" in error ? String(error.code) : "unknown";
+    throw new CommandError(exitCodes.usage, `--ca: ${file} can't be read as a PEM certificate (${reason})`);
+  }
 }
