@@ -15,6 +15,7 @@ import type { Objects } from "./objects.ts";
 import { removeRecords } from "./remove-records.ts";
 import { isKind } from "./s3-error.ts";
 import type { WriteQueue } from "./write-queue.ts";
+import { makeWritten } from "./written.ts";
 
 export interface S3RecordsOptions {
   readonly keys: Keys;
@@ -37,12 +38,6 @@ interface Pending {
   readonly text: string | undefined;
 }
 
-interface Written {
-  readonly facts: string;
-  /** Monotonic. */
-  readonly atMs: number;
-}
-
 interface Aging {
   readonly checkedAt?: unknown;
 }
@@ -54,10 +49,7 @@ interface Aging {
 export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOptions): S3Records {
   const pending = new Map<string, Pending>();
   const absent = makeRecent<true>(clock, { ttlMs: limits.absentMs, entriesMax: limits.absentRememberedMax });
-  /** What lies there, without its age. */
-  const written = makeRecent<Written>(clock, { ttlMs: limits.tagRewriteMs, entriesMax: limits.writtenRememberedMax });
-  /** By repository: since when nothing that was written counts. */
-  const forgotten = makeRecent<number>(clock, { ttlMs: limits.tagRewriteMs, entriesMax: limits.writtenRememberedMax });
+  const written = makeWritten(clock);
 
   async function write(path: string, mine: Pending): Promise<void> {
     try {
@@ -75,14 +67,9 @@ export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOpt
     }
   }
 
-  function isWritten(path: string, { repository }: RecordKey, facts: string): boolean {
-    const found = written.get(path);
-    return found?.facts === facts && found.atMs > (forgotten.get(repositoryKey(repository)) ?? -Infinity);
-  }
-
   function forget(repository: Repository): void {
     const name = repositoryKey(repository);
-    forgotten.set(name, clock.monotonic());
+    written.forget(name);
     for (const [path, { key, text }] of pending)
       if (text !== undefined && repositoryKey(key.repository) === name) add(path, { key, text: undefined });
   }
@@ -119,8 +106,8 @@ export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOpt
     put(key, value) {
       const path = keys.record(key);
       const facts = key.kind === "link" ? "" : JSON.stringify({ ...asObject(value), checkedAt: undefined });
-      if (isWritten(path, key, facts)) return Promise.resolve();
-      written.set(path, { facts, atMs: clock.monotonic() });
+      if (written.has(path, key.repository, facts)) return Promise.resolve();
+      written.put(path, facts);
       absent.delete(path);
       add(path, { key, text: JSON.stringify({ key, value }) });
       return Promise.resolve();
