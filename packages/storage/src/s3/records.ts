@@ -53,12 +53,7 @@ export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOpt
 
   async function write(path: string, mine: Pending): Promise<void> {
     try {
-      const { key, text } = mine;
-      if (text === undefined) return await objects.remove(path, patient);
-      if (key.kind === "link") return await objects.write(path, text, { ...patient, isNew: true }).catch(isThere);
-      const found = parsed(await objects.read(path, patient), key)?.value as Aging | undefined;
-      if (found && ageOf(found) > ageOf(parsed(text, key)?.value as Aging)) return;
-      await objects.write(path, text, patient);
+      await writeRecord(objects, path, mine);
     } catch (error) {
       written.delete(path);
       throw error;
@@ -124,6 +119,13 @@ export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOpt
       await removeRecords({ keys, objects }, repository, beforeMs);
     },
   };
+}
+
+async function writeRecord(objects: Objects, path: string, { key, text }: Pending): Promise<void> {
+  if (text === undefined) return await objects.remove(path, patient);
+  if (key.kind === "link") return await objects.write(path, text, { ...patient, isNew: true }).catch(isThere);
+  const found = parsed(await objects.read(path, patient), key)?.value as Aging | undefined;
+  if (!found || ageOf(found) <= ageOf(parsed(text, key)?.value as Aging)) await objects.write(path, text, patient);
 }
 
 const patient = { withinMs: limits.answerMs, attemptsMax: limits.writeAttemptsMax, isPatient: true } as const;
