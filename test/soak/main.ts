@@ -2,6 +2,7 @@
 // process that is killed now and then. Prints a verdict on one page; exits 1 when anything was wrong.
 // `--sim 20000 [--seed 1]`: only simulated clusters, so many from the seed on; a single one is shown as it happens.
 // `--promises [one-fetch|takeover|come-and-go]`: only what a cluster promises, at full size; all three, or those that are named.
+// `--cluster-kills 500 [--seed 1]`: only a cluster whose nodes are killed under load, and what it wrote down of that.
 // `--mutants`: only whether tests and simulation notice what was taken out of a copy of the product.
 import { mkdtempDisposable } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,6 +11,7 @@ import { parseArgs } from "node:util";
 
 import { runMutants } from "../sim/mutants.ts";
 import { killRounds } from "../fault/kill-rounds.ts";
+import { soakClusterKills } from "./cluster-kills.ts";
 import { runPromises } from "./promises-run.ts";
 import { soakSim } from "./sim.ts";
 import { soak } from "./soak.ts";
@@ -22,17 +24,21 @@ const { values, positionals } = parseArgs({
     clients: { type: "string", default: "24" },
     seed: { type: "string", default: "1" },
     sim: { type: "string" },
+    "cluster-kills": { type: "string" },
     promises: { type: "boolean", default: false },
     mutants: { type: "boolean", default: false },
   },
 });
 
-const isWhole = values.sim === undefined && !values.mutants && !values.promises;
+const clusterKills = values["cluster-kills"];
+const isPart = values.sim !== undefined || clusterKills !== undefined || values.mutants || values.promises;
 const [clients = 0, seed = 0] = [values.clients, values.seed].map(Number);
-const [minutes = 0, kills = 0] = [values.minutes, values.kills].map((value) => (isWhole ? Number(value) : 0));
+const [minutes = 0, kills = 0] = [values.minutes, values.kills].map((value) => (isPart ? 0 : Number(value)));
 const problems: string[] = [];
 
 if (values.sim !== undefined) problems.push(...(await soakSim({ count: Number(values.sim), seed })));
+
+if (clusterKills !== undefined) problems.push(...(await soakClusterKills({ kills: Number(clusterKills), seed })));
 
 if (values.promises) problems.push(...(await runPromises(positionals)));
 
