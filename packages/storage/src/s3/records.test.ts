@@ -211,7 +211,7 @@ test("a purge removes a repository's records, what waits to be written too, and 
   await mine.records.put(elsewhere, tag);
   await mine.written();
   await mine.records.put({ ...latest, name: "waiting" }, tag);
-  await mine.records.purge(repository, Date.now());
+  await mine.tier.purgeRecords(repository, Date.now());
   await mine.written();
   const left = (): string[] => [...double.objects.keys()].filter((key) => key.includes("/records/"));
   assert.deepEqual(left(), ["test/v1/records/docker.io/library/alpine/sub/_tags/latest.json"]);

@@ -12,7 +12,6 @@ import type { Log } from "../log.ts";
 import type { Keys } from "./keys.ts";
 import { limits } from "./limits.ts";
 import type { Objects } from "./objects.ts";
-import { removeRecords } from "./remove-records.ts";
 import { isKind } from "./s3-error.ts";
 import type { WriteQueue } from "./write-queue.ts";
 import { makeWritten } from "./written.ts";
@@ -28,8 +27,6 @@ export interface S3RecordsOptions {
 export interface S3Records extends RecordStore {
   /** What is known here of a repository's records is not true any more: another node has removed them. */
   forget(repository: Repository): void;
-  /** Removes all records of a repository that were written by then. Rejects with S3Error. */
-  purge(repository: Repository, beforeMs: number): Promise<void>;
 }
 
 interface Pending {
@@ -62,6 +59,17 @@ export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOpt
     }
   }
 
+  async function read(path: string): Promise<Buffer | undefined> {
+    try {
+      const found = await objects.read(path, { withinMs: limits.recordReadMs });
+      if (!found && !pending.has(path)) absent.set(path, true);
+      return found;
+    } catch (error) {
+      if (!isKind(error, "closed", "abandoned")) log.warn({ err: error, path }, "a record in S3 can't be read");
+      return undefined;
+    }
+  }
+
   function forget(repository: Repository): void {
     const name = repositoryKey(repository);
     written.forget(name);
@@ -83,20 +91,10 @@ export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOpt
   return {
     async get(key) {
       const path = keys.record(key);
+      const found = pending.has(path) || absent.get(path) ? undefined : await read(path);
+      // Written while this read was under way.
       const waiting = pending.get(path);
-      if (waiting) return parsed(waiting.text, key)?.value;
-      if (absent.get(path)) return undefined;
-      try {
-        const found = await objects.read(path, { withinMs: limits.recordReadMs });
-        // Written while this read was under way.
-        const newer = pending.get(path);
-        if (newer) return parsed(newer.text, key)?.value;
-        if (!found) absent.set(path, true);
-        return parsed(found, key)?.value;
-      } catch (error) {
-        if (!isKind(error, "closed", "abandoned")) log.warn({ err: error, path }, "a record in S3 can't be read");
-        return undefined;
-      }
+      return parsed(waiting ? waiting.text : found, key)?.value;
     },
     put(key, value) {
       const path = keys.record(key);
@@ -114,10 +112,6 @@ export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOpt
       return Promise.resolve();
     },
     forget,
-    async purge(repository, beforeMs) {
-      forget(repository);
-      await removeRecords({ keys, objects }, repository, beforeMs);
-    },
   };
 }
 

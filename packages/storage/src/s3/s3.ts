@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 
 import { HeadObjectCommand } from "@aws-sdk/client-s3";
-import type { BlobStore, Clock, SharedBlobs } from "@pullring/core";
+import type { BlobStore, Clock, Repository, SharedBlobs } from "@pullring/core";
 import type { Digest } from "@pullring/oci";
 
 import type { Log } from "../log.ts";
@@ -15,6 +15,7 @@ import { limits } from "./limits.ts";
 import { absent, makeObjects, type Objects } from "./objects.ts";
 import type { ObserveS3 } from "./observe.ts";
 import { putBlob } from "./put-blob.ts";
+import { removeRecords } from "./remove-records.ts";
 import { makeS3Records, type S3Records } from "./records.ts";
 import { makeRetryBudget } from "./retry-budget.ts";
 import { asS3Error, isKind } from "./s3-error.ts";
@@ -50,6 +51,8 @@ export interface S3 {
   readonly blobs: SharedBlobs;
   readonly records: S3Records;
   readonly tombstones: Tombstones;
+  /** Removes all records of a repository that were written by then. Rejects with S3Error. */
+  purgeRecords(repository: Repository, beforeMs: number): Promise<void>;
   /** What the endpoint was seen to do; undefined until it has been asked. */
   capabilities(): Capabilities | undefined;
   /** Why the tier is not all that it should be, when it is not. */
@@ -134,6 +137,11 @@ class Tier implements S3 {
     const { expireMs } = options;
     this.#sweeps = new Sweeps({ ...parts, used: this.#used, tombstones, exclusively, random, expireMs });
     this.#loops = this.#follow(signal);
+  }
+
+  purgeRecords(repository: Repository, beforeMs: number): Promise<void> {
+    this.records.forget(repository);
+    return removeRecords({ keys: this.#keys, objects: this.#objects }, repository, beforeMs);
   }
 
   capabilities(): Capabilities | undefined {
