@@ -93,8 +93,7 @@ export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOpt
       const path = keys.record(key);
       const found = pending.has(path) || absent.get(path) ? undefined : await read(path);
       // Written while this read was under way.
-      const waiting = pending.get(path);
-      return parsed(waiting ? waiting.text : found, key)?.value;
+      return parsed(pending.has(path) ? pending.get(path)?.text : found, key)?.value;
     },
     put(key, value) {
       const path = keys.record(key);
