@@ -13,7 +13,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   storage: ["core", "oci"],
   upstream: ["core", "oci", "plain-http"],
   cluster: ["core", "oci", "hash-ring", "plain-http"],
-  server: ["storage", "upstream", "cluster", "core", "oci", "hash-ring"],
+  dashboard: [],
+  server: ["storage", "upstream", "cluster", "dashboard", "core", "oci", "hash-ring"],
   cli: ["server"],
   testkit: ["core", "oci", "hash-ring"],
 };

@@ -2,7 +2,7 @@ import type { AddressInfo } from "node:net";
 
 import { makeCache, type PurgeOrder } from "@pullring/core";
 
-import { fillsHere } from "./admin/index.ts";
+import { fillsHere, servePage } from "./admin/index.ts";
 import { unguardedAccounts } from "./clients/unguarded-accounts.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config/index.ts";
@@ -82,7 +82,7 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
   readMetrics(parts, { cache, storage, cluster });
   const health = makeHealth({ degradedBy: () => degradedBy(storage, cluster) });
   const api = openAdminApi(parts, { cache, storage, cluster, purges, drain });
-  const admin = makeAdminApp({ health, metrics, api });
+  const admin = makeAdminApp({ health, metrics, api, page: servePage });
   const { app, inFlight } = openFace(parts, { cache, health, mover, s3: storage.s3 });
   warnOfUnguarded(parts);
   const service = { ...cache.peers, purge: (order: PurgeOrder) => purges.run(order) };

@@ -11,6 +11,8 @@ export interface AdminAppOptions {
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
   /** Adds what needs a token. */
   readonly api?: (app: FastifyInstance) => void;
+  /** Adds what a browser shows. */
+  readonly page?: (app: FastifyInstance) => void;
 }
 
 /** Nobody who asks here has reason to send more. */
@@ -19,8 +21,8 @@ const bodyBytesMax = 64 * 1024;
 /** A repository's name and tag, every character as `%xx`. */
 const parameterCharsMax = 2 * 1024;
 
-/** The admin listener: health with its reasons, and metrics, which need no token, and the admin API. */
-export function makeAdminApp({ health, metrics, api }: AdminAppOptions): FastifyInstance {
+/** The admin listener: health with its reasons, and metrics, which need no token, the admin API, and the page over it. */
+export function makeAdminApp({ health, metrics, api, page }: AdminAppOptions): FastifyInstance {
   const app = fastify({
     http: {
       maxHeaderSize: headBytesMax,
@@ -50,6 +52,7 @@ export function makeAdminApp({ health, metrics, api }: AdminAppOptions): Fastify
       : problem(reply, error.statusCode ?? 500),
   );
   api?.(app);
+  page?.(app);
   return app;
 }
 
