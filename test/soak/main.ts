@@ -3,6 +3,7 @@
 // `--sim 20000 [--seed 1]`: only simulated clusters, so many from the seed on; a single one is shown as it happens.
 // `--promises [one-fetch|takeover|come-and-go]`: only what a cluster promises, at full size; all three, or those that are named.
 // `--cluster-kills 500 [--seed 1]`: only a cluster whose nodes are killed under load, and what it wrote down of that.
+// `--faults [redis-hung|s3-slow|…]`: only what hits cost while something fails, half a minute each; all, or those that are named.
 // `--mutants`: only whether tests and simulation notice what was taken out of a copy of the product.
 import { mkdtempDisposable } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -12,6 +13,7 @@ import { parseArgs } from "node:util";
 import { runMutants } from "../sim/mutants.ts";
 import { killRounds } from "../fault/kill-rounds.ts";
 import { soakClusterKills } from "./cluster-kills.ts";
+import { runFaults } from "./faults-table.ts";
 import { runPromises } from "./promises-run.ts";
 import { soakSim } from "./sim.ts";
 import { soak } from "./soak.ts";
@@ -26,12 +28,14 @@ const { values, positionals } = parseArgs({
     sim: { type: "string" },
     "cluster-kills": { type: "string" },
     promises: { type: "boolean", default: false },
+    faults: { type: "boolean", default: false },
     mutants: { type: "boolean", default: false },
   },
 });
 
 const clusterKills = values["cluster-kills"];
-const isPart = values.sim !== undefined || clusterKills !== undefined || values.mutants || values.promises;
+const isPart =
+  values.sim !== undefined || clusterKills !== undefined || values.mutants || values.promises || values.faults;
 const [clients = 0, seed = 0] = [values.clients, values.seed].map(Number);
 const [minutes = 0, kills = 0] = [values.minutes, values.kills].map((value) => (isPart ? 0 : Number(value)));
 const problems: string[] = [];
@@ -41,6 +45,8 @@ if (values.sim !== undefined) problems.push(...(await soakSim({ count: Number(va
 if (clusterKills !== undefined) problems.push(...(await soakClusterKills({ kills: Number(clusterKills), seed })));
 
 if (values.promises) problems.push(...(await runPromises(positionals)));
+
+if (values.faults) problems.push(...(await runFaults(positionals)));
 
 if (values.mutants) {
   await using dir = await mkdtempDisposable(join(tmpdir(), "pullring-mutants-"));
