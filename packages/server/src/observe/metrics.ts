@@ -3,8 +3,10 @@ import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 
 import type { Outcome, Route } from "../http/errors.ts";
 import type { Tier } from "../http/exchange.ts";
+import type { LaneState } from "../quota/quota-watch.ts";
 
-import { makeRequestMetrics, type CountRequest } from "./request-metrics.ts";
+import { readLaneMetrics } from "./lane-metrics.ts";
+import { makeRequestMetrics, type CountRequest, type TierTotals } from "./request-metrics.ts";
 
 export interface RequestLabels {
   readonly route: Route;
@@ -32,6 +34,8 @@ export interface Readings {
   readonly ringEpochsSeen: () => number;
 }
 
+type EvictedTotals = Readonly<Record<"memory" | "disk", number>>;
+
 export interface Metrics {
   readonly request: CountRequest;
   upstreamRequest(labels: UpstreamRequestLabels): void;
@@ -44,6 +48,9 @@ export interface Metrics {
   /** What became of one upload to shared storage, or of one read from it. */
   shared(labels: { readonly kind: "upload" | "read"; readonly outcome: string }): void;
   read(readings: Readings): void;
+  readLanes(states: () => readonly LaneState[]): void;
+  /** For the admin API: what each tier answered, and what it had to let go. */
+  totals(): { readonly answered: Readonly<Record<string, TierTotals>>; readonly evicted: EvictedTotals };
   /** The Prometheus text format. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -64,19 +71,26 @@ export function makeMetrics(): Metrics {
   const leases = counter("lease_total", "What became of leases.", ["outcome"]);
   const peers = counter("peer_requests_total", "Requests sent to peers.", ["peer", "outcome"]);
   const shared = counter("shared_requests_total", "Blobs read from and uploaded to S3.", ["kind", "outcome"]);
+  const requests = makeRequestMetrics(registry);
+  const evicted = { memory: 0, disk: 0 };
 
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
-    request: makeRequestMetrics(registry),
+    request: requests.count,
+    totals: () => ({ answered: requests.byTier(), evicted: { ...evicted } }),
     upstreamRequest: ({ status, ...labels }) => asked.inc({ ...labels, status: String(status) }),
     joined: (where) => joined.inc({ where }),
     stale: (reason) => stale.inc({ reason }),
-    evicted: (tier) => evictions.inc({ tier }),
+    evicted(tier) {
+      evicted[tier] += 1;
+      evictions.inc({ tier });
+    },
     digestMismatch: (source) => mismatches.inc({ source }),
     lease: (outcome) => leases.inc({ outcome }),
     peerRequest: (labels) => peers.inc({ ...labels }),
     shared: (labels) => shared.inc({ ...labels }),
+    readLanes: (states) => readLaneMetrics(registry, states),
     read: ({ fills, fillReaders, tierBytes, ringNodes, ringEpochsSeen }) => {
       plainGauge(registers, { name: "ring_nodes", help: "Nodes in the ring.", read: ringNodes });
       plainGauge(registers, {

@@ -9,13 +9,13 @@ const hit = { route: "blob", tier: "disk", outcome: "ok", upstream: "docker.io" 
 
 function start() {
   const registry = new Registry();
-  const count = makeRequestMetrics(registry);
+  const { count, byTier } = makeRequestMetrics(registry);
   /** The series of a metric, as they are scraped. */
   const series = async (name: string): Promise<Record<string, string>> => {
     const lines = (await registry.metrics()).split("\n").filter((line) => line.startsWith(name));
     return Object.fromEntries(lines.map((line) => line.slice(name.length).split(" ") as [string, string]));
   };
-  return { registry, count, series };
+  return { registry, count, byTier, series };
 }
 
 test("every response is in one series of requests, whoever looks and how often", async () => {
@@ -29,6 +29,14 @@ test("every response is in one series of requests, whoever looks and how often",
   assert.deepEqual(await series("pullring_requests_total"), expected);
   assert.deepEqual(await series("pullring_requests_total"), expected, "looking counts nothing");
   assert.deepEqual(await series("pullring_bytes_total"), { '{tier="disk"}': "35" });
+});
+
+test("what a tier answered is summed over whatever else tells responses apart", () => {
+  const { count, byTier } = start();
+  count(hit, { firstByteMs: 1, bytes: 10 });
+  count({ ...hit, outcome: "cut", route: "manifest" }, { firstByteMs: 1, bytes: 5 });
+  count({ ...hit, tier: "none", outcome: "missing" }, { firstByteMs: 1, bytes: 7 });
+  assert.deepEqual(byTier(), { disk: { responses: 2, bytes: 15 }, none: { responses: 1, bytes: 7 } });
 });
 
 test("a time is in its bucket and in every wider one", async () => {

@@ -15,6 +15,18 @@ interface Cell {
   readonly buckets: number[];
 }
 
+/** What came of the requests that one tier answered, since the start. */
+export interface TierTotals {
+  readonly responses: number;
+  readonly bytes: number;
+}
+
+export interface RequestMetrics {
+  readonly count: CountRequest;
+  /** Answers that were none of the cache's (refused, not there) are under `none`. */
+  readonly byTier: () => Readonly<Record<string, TierTotals>>;
+}
+
 export type CountRequest = (
   labels: RequestLabels,
   facts: { readonly firstByteMs: number; readonly bytes: number },
@@ -24,7 +36,7 @@ export type CountRequest = (
  * What is counted with every request, kept as plain numbers and given to prom-client when somebody looks: its own counters look
  * each label set up by its text, which costs more than ten times as much.
  */
-export function makeRequestMetrics(registry: Registry): CountRequest {
+export function makeRequestMetrics(registry: Registry): RequestMetrics {
   const cells = new Map<string, Cell>();
   registerCounters(registry, cells);
   // A histogram whose numbers are given from outside is none of prom-client's classes; this is all that a registry asks of one.
@@ -39,7 +51,7 @@ export function makeRequestMetrics(registry: Registry): CountRequest {
     },
   };
   registry.registerMetric(firstByte as unknown as Metric);
-  return (labels, { firstByteMs, bytes }) => {
+  const count: CountRequest = (labels, { firstByteMs, bytes }) => {
     const cell = cellOf(cells, labels);
     cell.responses += 1;
     cell.bytes += bytes;
@@ -48,6 +60,17 @@ export function makeRequestMetrics(registry: Registry): CountRequest {
     const bucket = found < 0 ? firstByteBuckets.length : found;
     cell.buckets[bucket] = (cell.buckets[bucket] ?? 0) + 1;
   };
+  return { count, byTier: () => totalsOf(cells.values()) };
+}
+
+function totalsOf(cells: Iterable<Cell>): Record<string, TierTotals> {
+  const totals: Record<string, { responses: number; bytes: number }> = {};
+  for (const { labels, responses, bytes } of cells) {
+    const total = (totals[labels.tier] ??= { responses: 0, bytes: 0 });
+    total.responses += responses;
+    total.bytes += bytes;
+  }
+  return totals;
 }
 
 function cellOf(cells: Map<string, Cell>, labels: RequestLabels): Cell {
