@@ -55,7 +55,7 @@ export async function checkLedgers(dirs: readonly string[], { extraMax }: CheckO
       for (const rule of rules) rule.see(entry);
     }
   }
-  setReturns(runs);
+  linkStarts(runs);
   const all = [...runs];
   return {
     nodes: [...new Set(all.map(({ node }) => node))].sort(),
@@ -79,12 +79,12 @@ const makeRules = (): readonly Rule[] => [
   new NoSecrets(),
 ];
 
-/** A node is back when it is started the next time. */
-function setReturns(runs: ReadonlySet<Run>): void {
-  const next = new Map<string, number>();
-  for (const run of [...runs].sort((a, b) => b.startedAt - a.startedAt)) {
-    run.backAt = next.get(run.node) ?? Infinity;
-    next.set(run.node, run.startedAt);
+function linkStarts(runs: ReadonlySet<Run>): void {
+  const last = new Map<string, Run>();
+  for (const run of [...runs].sort((a, b) => a.startedAt - b.startedAt)) {
+    const before = last.get(run.node);
+    if (before) before.next = run;
+    last.set(run.node, run);
   }
 }
 

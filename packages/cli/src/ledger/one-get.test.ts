@@ -103,6 +103,13 @@ test("what a killed node had at rest may be fetched again while it is away, and 
   assert.deepEqual(placesOf(await check(t, killed, { ...second, startsAt: 50_000 }, back)), ["1@1:2"]);
 });
 
+test("a node that was killed again later is away then too", async (t) => {
+  const killed: SketchedRun = { stops: false, lines: fetched };
+  const again: SketchedRun = { stops: false, startsAt: 30_000, lines: [{ kind: "beat", at: 58_000 }] };
+  assert.deepEqual(placesOf(await check(t, killed, again, second)), []);
+  assert.deepEqual(placesOf(await check(t, killed, { ...again, stops: true }, second)), ["1@2:2"]);
+});
+
 test("a third GET needs an excuse for each of the two before", async (t) => {
   const killed: SketchedRun = { stops: false, lines: [ask(), answer()] };
   const third: SketchedRun = { node: "n3", startsAt: 120_000, lines: fetched };

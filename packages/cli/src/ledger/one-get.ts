@@ -87,8 +87,8 @@ export class OneGet implements Rule {
     if (earlier.ended && !earlier.ended.isWhole) return at >= earlier.ended.at;
     if (!earlier.ended && run.stopped) return at >= run.lastAt;
     if (book.lost.some((loss) => (loss.run ?? run) === run && loss.at >= since && loss.at <= at)) return true;
-    if (!wasKilled(run) || at < run.lastAt) return false;
-    return !this.#isAtRest(earlier, book) || later.ask.line.at <= run.backAt + limits.returnMs;
+    if (wasKilled(run) && at >= run.lastAt && !this.#isAtRest(earlier, book)) return true;
+    return wasAway(run, later.ask.line.at);
   }
 
   /** Whether the bytes were where the next start of the node finds them. */
@@ -97,6 +97,15 @@ export class OneGet implements Rule {
     if (this.#request === "blob_get") return (kept.get(ask.run) ?? -Infinity) >= ask.line.at;
     return ask.run.lastAt - ended.at >= limits.publishMs;
   }
+}
+
+/** Whether the node had been killed, in this run or in one after it, and was not back for long enough. */
+function wasAway(run: Run, atMs: number): boolean {
+  for (let one: Run | undefined = run; one; one = one.next) {
+    const backAt = (one.next?.startedAt ?? Infinity) + limits.returnMs;
+    if (wasKilled(one) && atMs + limits.skewMs >= one.lastAt && atMs <= backAt) return true;
+  }
+  return false;
 }
 
 const isFromStart = (range: string | undefined): boolean => range === undefined || range.startsWith("bytes=0-");

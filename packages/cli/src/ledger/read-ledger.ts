@@ -78,7 +78,7 @@ export async function* readLedger(file: string): AsyncGenerator<Entry> {
 function runOf(line: LedgerLine, file: string): Run {
   if (line.kind !== "start") throw unusable(`${file} does not begin as a ledger does`);
   if (line.version !== version) throw unusable(`${file} is of version ${line.version}; this command knows ${version}`);
-  return { node: line.node, startedAt: line.at, lastAt: line.at, stopped: false, backAt: Infinity };
+  return { node: line.node, startedAt: line.at, lastAt: line.at, stopped: false };
 }
 
 function lineOf(text: string): LedgerLine | undefined {

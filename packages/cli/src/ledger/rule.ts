@@ -14,8 +14,8 @@ export interface Run {
   lastAt: number;
   /** Whether it ended by itself. */
   stopped: boolean;
-  /** When the node was started again; known when everything has been read. */
-  backAt: number;
+  /** The same node's next start; known when everything has been read. */
+  next?: Run;
 }
 
 /** One line as it was read. */
