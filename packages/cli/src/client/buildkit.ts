@@ -4,11 +4,8 @@ const caPath = "/etc/buildkit/pullring-ca.pem";
 
 /** Each mirror is a registry of its own to BuildKit: how to reach it stands under its own name. */
 function buildkitToml({ mirror, upstreams, ca }: ClientAsk): string {
-  const mirrored = upstreams.map((upstream) => `[registry."${upstream}"]\n  mirrors = ["${mirror.host}"]\n`);
-  const reach = [
-    ...(mirror.isPlain ? ["  http = true\n"] : []),
-    ...(ca === undefined ? [] : [`  ca = ["${caPath}"]\n`]),
-  ];
+  const mirrored = upstreams.map((upstream) => `[registry."${upstream}"]\nmirrors = ["${mirror.host}"]\n`);
+  const reach = [...(mirror.isPlain ? ["http = true\n"] : []), ...(ca === undefined ? [] : [`ca = ["${caPath}"]\n`])];
   if (reach.length > 0) mirrored.push(`[registry."${mirror.host}"]\n${reach.join("")}`);
   return mirrored.join("\n");
 }

@@ -12,8 +12,8 @@ export function hostsToml({ mirror, ca }: ClientAsk, upstream: string): string {
     `server = "${serverOf(upstream)}"`,
     "",
     `[host."${mirror.origin}"]`,
-    '  capabilities = ["pull", "resolve"]',
-    ...(ca === undefined ? [] : [`  ca = "${caPath}"`]),
+    'capabilities = ["pull", "resolve"]',
+    ...(ca === undefined ? [] : [`ca = "${caPath}"`]),
   ];
   return `${lines.join("\n")}\n`;
 }

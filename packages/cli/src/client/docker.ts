@@ -13,8 +13,7 @@ export function onlyDockerHub(client: string, { mirror, upstreams }: ClientAsk):
 }
 
 /** `features` and whatever else is in the file stays the reader's; the key alone is ours. */
-export const engineJson = ({ mirror }: ClientAsk): string =>
-  `${JSON.stringify({ "registry-mirrors": [mirror.origin] }, null, 2)}\n`;
+export const engineJson = ({ mirror }: ClientAsk): string => `{\n  "registry-mirrors": ["${mirror.origin}"]\n}\n`;
 
 export const engineFiles = (ask: ClientAsk) => [
   { path: "/etc/docker/daemon.json", contents: engineJson(ask) },

@@ -5,13 +5,10 @@ const inner = "/etc/gitlab-runner/dind/daemon.json";
 
 /** The engine inside a `docker:dind` service pulls by itself and knows nothing of its host's mirror; volumes reach services too. */
 function runnerToml({ ca }: ClientAsk): string {
-  const volumes = [
-    '"/cache",',
-    `"${inner}:/etc/docker/daemon.json:ro",`,
-    // The parent of the mirror's own folder: that one's name may hold a colon, which ends a volume's source.
-    ...(ca === undefined ? [] : ['"/etc/docker/certs.d:/etc/docker/certs.d:ro",']),
-  ];
-  return `[[runners]]\n  [runners.docker]\n    volumes = [\n${volumes.map((line) => `      ${line}\n`).join("")}    ]\n`;
+  const volumes = ["/cache", `${inner}:/etc/docker/daemon.json:ro`];
+  // The parent of the mirror's own folder: that one's name may hold a colon, which ends a volume's source.
+  if (ca !== undefined) volumes.push("/etc/docker/certs.d:/etc/docker/certs.d:ro");
+  return `[[runners]]\n[runners.docker]\nvolumes = [${volumes.map((volume) => `"${volume}"`).join(", ")}]\n`;
 }
 
 export function gitlabRunner(ask: ClientAsk): ClientSetup {
