@@ -33,6 +33,8 @@ export interface RingView {
 export interface ClusterNode extends NodePlace {
   readonly url: string;
   readonly adminUrl: string;
+  /** What changes by its admin API want. */
+  readonly adminToken: string;
   /** The process that runs now, or ran last. */
   readonly pullring: Pullring;
   readonly isRunning: boolean;
@@ -78,6 +80,7 @@ export async function startNode(place: NodePlace, config: Section, adminToken: s
     ...place,
     url: `http://${place.host}`,
     adminUrl,
+    adminToken,
     get pullring() {
       return pullring;
     },

@@ -18,35 +18,35 @@ export function keepFresh({ api, store }: { api: Api; store: Store }): () => voi
 
   const get = async (path: string): Promise<Answer> => (await api.call("GET", path)) as Answer;
 
-  async function fast(): Promise<Partial<State>> {
-    const [ring, fills] = await Promise.all([get("/ring"), get("/fills")]);
-    return {
-      ring: ring as unknown as Ring,
-      fills: (fills["fills"] ?? []) as Fill[],
-      missing: (fills["missing"] ?? []) as string[],
-    };
-  }
-
-  async function slow(): Promise<Partial<State>> {
-    const [quota, cache, images, metrics] = await Promise.all([
-      get("/quota"),
-      get("/cache"),
-      get("/images"),
-      fetch("/metrics").then((answer) => answer.text()),
-    ]);
-    return {
-      lanes: (quota["lanes"] ?? []) as Lane[],
-      tiers: (cache["tiers"] ?? []) as Tier[],
-      images: (images["images"] ?? []) as Image[],
-      samples: [...store.state.samples, sampleOf(metrics, Date.now())].slice(-samplesMax),
-    };
-  }
+  /** One that fails leaves what it told before, and the other parts alone. */
+  const parts: Readonly<Record<keyof typeof every, readonly (() => Promise<Partial<State>>)[]>> = {
+    fast: [
+      async () => ({ ring: (await get("/ring")) as unknown as Ring }),
+      async () => {
+        const { fills = [], missing = [] } = await get("/fills");
+        return { fills: fills as Fill[], missing: missing as string[] };
+      },
+    ],
+    slow: [
+      async () => ({ lanes: ((await get("/quota"))["lanes"] ?? []) as Lane[] }),
+      async () => ({ tiers: ((await get("/cache"))["tiers"] ?? []) as Tier[] }),
+      async () => ({ images: ((await get("/images"))["images"] ?? []) as Image[] }),
+      async () => {
+        const metrics = await fetch("/metrics").then((answer) => answer.text());
+        return { samples: [...store.state.samples, sampleOf(metrics, Date.now())].slice(-samplesMax) };
+      },
+    ],
+  };
 
   async function ask(): Promise<void> {
     const isSlow = performance.now() - slowAt >= every.slow;
     if (isSlow) slowAt = performance.now();
-    const parts = await Promise.all(isSlow ? [fast(), slow()] : [fast()]);
-    store.set({ ...Object.assign({}, ...parts), isLive: true, now: Date.now() });
+    const asked = (isSlow ? [...parts.fast, ...parts.slow] : parts.fast).map((part) => part());
+    const told = await Promise.allSettled(asked);
+    const changes = told.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+    store.set({ ...Object.assign({}, ...changes), isLive: changes.length > 0, now: Date.now() });
+    const refused = told.find((one) => one.status === "rejected" && isRefusal(one.reason));
+    if (refused?.status === "rejected") throw refused.reason;
   }
 
   async function round(): Promise<void> {
@@ -55,15 +55,10 @@ export function keepFresh({ api, store }: { api: Api; store: Store }): () => voi
     try {
       await ask();
     } catch (error) {
-      failed(error);
+      store.set({ locked: error instanceof Error ? error.message : String(error) });
     } finally {
       isAsking = false;
     }
-  }
-
-  function failed(error: unknown): void {
-    if (error instanceof ApiError && [401, 403].includes(error.status)) store.set({ locked: error.message });
-    else store.set({ isLive: !(error instanceof ApiError && error.status === 0), now: Date.now() });
   }
 
   setInterval(() => void round(), every.fast);
@@ -74,3 +69,5 @@ export function keepFresh({ api, store }: { api: Api; store: Store }): () => voi
     void round();
   };
 }
+
+const isRefusal = (error: unknown): boolean => error instanceof ApiError && [401, 403].includes(error.status);
