@@ -5,7 +5,7 @@ set -euo pipefail
 
 helm=helm.sh/helm/v4/cmd/helm@v4.3.1
 
-packages=(buildah ceph-common ceph-mon ceph-osd containerd docker-registry docker.io iproute2 nginx-light openssl podman prometheus radosgw redis-sentinel redis-server skopeo)
+packages=(buildah ceph-common ceph-mon ceph-osd chromium containerd docker-registry docker.io iproute2 nginx-light openssl podman prometheus radosgw redis-sentinel redis-server skopeo)
 
 # Not every machine that has a Go reaches its registry: without helm the chart's suite is skipped.
 if ! command -v helm >/dev/null && command -v go >/dev/null; then
