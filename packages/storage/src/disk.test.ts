@@ -349,3 +349,17 @@ test("a blob evicted while a second fill publishes it is there afterwards", asyn
   await disk.close();
   assert.deepEqual(readFileSync(blobFile(path, digest)), bytes);
 });
+
+test("a look at a small blob is no use of it: it stays the next to go", async (t) => {
+  const { open } = bench(t);
+  const disk = await open({ sizeBytesMax: 1_000 });
+  const [first, second] = [sampleBytes(400, 1), sampleBytes(400, 2)];
+  const digests = [await keep(disk, first), await keep(disk, second)];
+  assert.deepEqual(await disk.peek(digests[0] as Digest), first);
+  await keep(disk, sampleBytes(400, 3));
+  assert.deepEqual(
+    digests.map((digest) => disk.stat(digest) !== undefined),
+    [false, true],
+  );
+  assert.equal(await disk.peek(digests[0] as Digest), undefined);
+});

@@ -39,6 +39,8 @@ export interface Disk extends BlobStore {
   readonly diskless: string | undefined;
   bytes(): number;
   objects(): number;
+  /** The bytes of a small one for whoever only looks: no use of it, not hashed. undefined = not held, larger, or can't be read. */
+  peek(digest: Digest): Promise<Buffer | undefined>;
   /** Ends the hash threads and closes what nobody reads. Fills must have ended. */
   close(): Promise<void>;
 }
@@ -68,6 +70,7 @@ function disklessStore({ hashing, clock, log }: DiskOptions & { hashing: Hashing
     open: () => Promise.resolve(undefined),
     read: () => Promise.resolve(undefined),
     stat: () => undefined,
+    peek: () => Promise.resolve(undefined),
     remove: () => Promise.resolve(),
     spool: (digest, { onGrow }) =>
       Promise.resolve(new DiskSpool({ digest, onGrow, file: undefined, hashing, slabs, clock, log })),
@@ -152,6 +155,20 @@ class DiskStore implements Disk {
       return undefined;
     } finally {
       file.release();
+    }
+  }
+
+  async peek(digest: Digest): Promise<Buffer | undefined> {
+    const { size = Infinity } = this.index.get(digest) ?? {};
+    if (size > limits.readBytesMax) return undefined;
+    // Whoever opens it for use finds out what is wrong with it.
+    const file = await this.#files.open(digest, size).catch(() => undefined);
+    try {
+      return file && (await this.#readWhole(file, size));
+    } catch {
+      return undefined;
+    } finally {
+      file?.release();
     }
   }
 

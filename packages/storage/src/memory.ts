@@ -3,6 +3,8 @@ import type { Digest } from "@pullring/oci";
 import { LRUCache } from "lru-cache";
 
 export interface Memory extends MemoryStore {
+  /** Whether it is there; no use of it. */
+  has(digest: Digest): boolean;
   bytes(): number;
   objects(): number;
 }
@@ -36,6 +38,7 @@ export function makeMemory({ bytesMax, entryBytesMax, onEvict }: MemoryOptions):
       entries?.set(digest, { ...entry, bytes: owned(entry.bytes) });
     },
     remove: (digest) => void entries?.delete(digest),
+    has: (digest) => entries?.has(digest) ?? false,
     bytes: () => entries?.calculatedSize ?? 0,
     objects: () => entries?.size ?? 0,
   };
