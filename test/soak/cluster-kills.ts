@@ -13,14 +13,14 @@ const clients = 8;
 /** Rare, since each costs a minute of a small machine: what it is for are the uploads in parts that a kill leaves behind. */
 const bigEvery = 10;
 
-/** Prints how a cluster fared whose nodes are killed again and again; what was wrong is the answer, and then the ledgers stay. */
+/** Prints how a cluster fared whose nodes are killed again and again; what was wrong is the answer. The ledgers go when nothing was. */
 export async function soakClusterKills({ kills, seed }: ClusterKillsOptions): Promise<readonly string[]> {
   const dir = await mkdtemp(join(tmpdir(), "pullring-cluster-kills-"));
+  console.log(`ledgers: ${dir}`);
   const report = await clusterKills({ dir, kills, seed, clients, bigEvery, onProgress: (line) => console.log(line) });
   const problems = problemsOf(report);
   console.log(textOf(report));
   if (problems.length === 0) await rm(dir, { recursive: true });
-  else console.log(`  the ledgers stay in ${dir}\n`);
   return problems;
 }
 
