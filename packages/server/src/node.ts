@@ -20,6 +20,7 @@ import { makeMetrics } from "./observe/metrics.ts";
 import { openAdminApi } from "./open-admin.ts";
 import { openCluster, type ClusterSide } from "./open-cluster.ts";
 import { openFace } from "./open-face.ts";
+import { openBudgets, openQuota } from "./open-quota.ts";
 import { openStorage, type Storage } from "./open-storage.ts";
 import { openUpstreams } from "./open-upstreams.ts";
 import type { Parts } from "./parts.ts";
@@ -56,8 +57,10 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
     exclusively: (name, run) => late.cluster?.exclusively(name, run) ?? run(),
     onPurge,
   });
-  const upstreams = openUpstreams(parts);
   const cluster = (late.cluster = await openCluster(parts, { mover, onPurge }));
+  const budgets = openBudgets(parts, cluster);
+  const upstreams = openUpstreams(parts);
+  const quota = openQuota(parts, { budgets, lanes: () => [], cluster });
   const cache = makeCache({
     ...storage,
     ...upstreams,
@@ -81,12 +84,12 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
   const drain = cluster && makeDrain(parts, { storage, cluster });
   readMetrics(parts, { cache, storage, cluster });
   const health = makeHealth({ degradedBy: () => degradedBy(storage, cluster) });
-  const api = openAdminApi(parts, { cache, storage, cluster, purges, drain });
+  const api = openAdminApi(parts, { cache, storage, cluster, purges, drain, quota: quota.view });
   const admin = makeAdminApp({ health, metrics, api, page: servePage });
   const { app, inFlight } = openFace(parts, { cache, health, mover, s3: storage.s3 });
   warnOfUnguarded(parts);
   const service = { ...cache.peers, purge: (order: PurgeOrder) => purges.run(order) };
-  await cluster?.listen(service, () => fillsHere(cache.fills.list()));
+  await cluster?.listen(service, { fills: () => fillsHere(cache.fills.list()), quota: () => quota.view.here() });
   await app.listen({ ...config.listen, backlog: serverLimits.backlogMax });
   // Second, so that nobody is told that this node is ready before it is.
   await admin.listen({ ...config.admin.listen }).catch(async (error: unknown) => {
@@ -100,7 +103,8 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
   return {
     address: app.server.address() as AddressInfo,
     adminAddress: admin.server.address() as AddressInfo,
-    stop: (why) => stopNode(parts, { why, app, admin, inFlight, health, cache, cluster, drain, upstreams, storage }),
+    stop: (why) =>
+      stopNode(parts, { why, app, admin, inFlight, health, cache, cluster, drain, upstreams, storage, quota }),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { PurgeOrder } from "@pullring/core";
 
-import { fillsOf, loneDrainer, loneRing, makeAdminApi, makePurger } from "./admin/index.ts";
+import { fillsOf, loneDrainer, loneRing, makeAdminApi, makePurger, type QuotaView } from "./admin/index.ts";
 import { canonicalNames } from "./config/index.ts";
 import type { Drain } from "./drain.ts";
 import type { Parts } from "./parts.ts";
@@ -11,12 +11,13 @@ import type { Told } from "./read-metrics.ts";
 export interface AdminSide extends Told {
   readonly purges: PurgeLog;
   readonly drain: Drain | undefined;
+  readonly quota: QuotaView;
 }
 
 /** The admin API over the parts of this node. */
 export function openAdminApi(parts: Parts, side: AdminSide): ReturnType<typeof makeAdminApi> {
   const { config, clock, log } = parts;
-  const { cache, cluster, drain } = side;
+  const { cache, cluster, drain, quota } = side;
   const askForFills = (node: string): Promise<unknown> => cluster?.client.fills(node) ?? Promise.resolve([]);
   return makeAdminApi({
     config,
@@ -25,6 +26,7 @@ export function openAdminApi(parts: Parts, side: AdminSide): ReturnType<typeof m
     names: { default: config.default, canonical: canonicalNames(config.upstreams) },
     ring: cluster?.membership ?? loneRing(config.node),
     fills: fillsOf(() => cache.fills.list(), askForFills),
+    quota,
     drainer: drain ?? loneDrainer,
     purger: purgerOf(parts, side),
   });

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 
 import { openMembership, type Membership, type PeerClient } from "@pullring/cluster";
-import type { Cluster, Leases, PeerService, PurgeOrder } from "@pullring/core";
+import type { Budgets, Cluster, LaneBoard, Leases, PeerService, PurgeOrder } from "@pullring/core";
 import type { Digest } from "@pullring/oci";
 import type { Exclusively } from "@pullring/storage";
 
@@ -9,7 +9,7 @@ import { systemRandom } from "./clock.ts";
 import type { Config } from "./config/index.ts";
 import type { ByteMover } from "./http/byte-mover.ts";
 import { keptFile } from "./kept-file.ts";
-import { mayDial, openPeers } from "./open-peers.ts";
+import { mayDial, openPeers, type PeerViews } from "./open-peers.ts";
 import { openRedisSide } from "./open-redis.ts";
 import type { Parts } from "./parts.ts";
 import { purgeKey, purgeOrderOf } from "./purge-key.ts";
@@ -22,10 +22,12 @@ export interface ClusterSide {
   readonly ports: Cluster;
   readonly membership: Membership;
   readonly client: PeerClient;
+  /** What nodes share of their lanes; absent without Redis. */
+  readonly sharing: { readonly budgets: Budgets; readonly board: LaneBoard } | undefined;
   /** Runs house-keeping on one node at a time. */
   readonly exclusively: Exclusively;
   /** Answers peers from now on, and obeys word of purges. Rejects when it can't listen. */
-  listen(service: PeerService, fills: () => unknown): Promise<void>;
+  listen(service: PeerService, views: PeerViews): Promise<void>;
   /** Leaves word of a purge for members that are not reached. Rejects when it can't be left. */
   leaveWord(order: PurgeOrder): Promise<void>;
   /** Why this node is less than it was set up to be. */
@@ -62,8 +64,10 @@ async function openMember(
     const order = purgeOrderOf(key, atMs);
     if (order) onPurge(order);
   };
-  const redis = cluster.redis && openRedisSide(parts, { config: cluster.redis, self: self.id, onPurge: onWord });
   const late: { membership?: Membership } = {};
+  const members = (): readonly string[] => late.membership?.nodes().map(({ id }) => id) ?? [];
+  const redis =
+    cluster.redis && openRedisSide(parts, { config: cluster.redis, self: self.id, members, onPurge: onWord });
   const peers = openPeers(parts, { config: cluster.peer, self, membership: () => late.membership, mover });
   const { client } = peers;
   const membership = (late.membership = await openMembership({
@@ -84,10 +88,12 @@ async function openMember(
     ports: { owners: membership, blobs: client.blobs, manifests: client.manifests, leases },
     membership,
     client,
+    sharing: redis,
     exclusively: exclusivelyBy(membership, leases),
-    async listen(service, fills) {
-      await peers.listen(service, fills);
+    async listen(service, views) {
+      await peers.listen(service, views);
       redis?.purges.follow();
+      redis?.board.follow();
     },
     leaveWord: async (order) => redis?.purges.put(purgeKey(order), order.atMs),
     drained: () => peers.drained(),

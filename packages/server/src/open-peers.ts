@@ -5,6 +5,7 @@ import {
   type Membership,
   type MembershipOptions,
   type PeerClient,
+  type PeerHandlerOptions,
   type PeerListener,
   type PeerTrust,
 } from "@pullring/cluster";
@@ -22,12 +23,15 @@ import { replacing } from "./replacing-secret.ts";
 export interface Peers {
   readonly client: PeerClient;
   /** Rejects when it can't listen. */
-  listen(service: PeerService, fills: () => unknown): Promise<void>;
+  listen(service: PeerService, views: PeerViews): Promise<void>;
   /** Takes no new connections; resolves when what peers asked for has ended. */
   drained(): Promise<void>;
   /** No peer is answered any more. */
   close(): Promise<void>;
 }
+
+/** What peers' admin APIs are told of this node. */
+export type PeerViews = Pick<PeerHandlerOptions, "fills" | "quota" | "view">;
 
 type PeerConfig = NonNullable<Config["cluster"]>["peer"];
 
@@ -62,11 +66,11 @@ export function openPeers(parts: Parts, { config, self, membership, mover }: Pee
 
   return {
     client,
-    async listen(service, fills) {
+    async listen(service, views) {
       const handler = makePeerHandler({
         ...common,
+        ...views,
         service,
-        fills,
         self,
         incarnation: self.incarnation,
         hostOf: (node) => hostOf(membership()?.urlOf(node)),

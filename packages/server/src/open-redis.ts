@@ -1,13 +1,17 @@
 import {
+  makeRedisBudgets,
   makeRedisLeases,
   makeRedisPurges,
+  openLaneBoard,
   openRedis,
   redisBeats,
+  redisBoard,
   type BeatStore,
+  type FollowedBoard,
   type RedisOptions,
   type RedisPurges,
 } from "@pullring/cluster";
-import type { Leases } from "@pullring/core";
+import type { Budgets, Leases } from "@pullring/core";
 
 import { systemRandom } from "./clock.ts";
 import type { Config } from "./config/index.ts";
@@ -19,6 +23,8 @@ export interface RedisSide {
   readonly beats: BeatStore;
   readonly leases: Leases;
   readonly purges: RedisPurges;
+  readonly budgets: Budgets;
+  readonly board: FollowedBoard;
   /** What of its setting can do harm. */
   warnings(): readonly string[];
   close(): Promise<void>;
@@ -29,11 +35,13 @@ type RedisConfig = NonNullable<NonNullable<Config["cluster"]>["redis"]>;
 export interface RedisSideOptions {
   readonly config: RedisConfig;
   readonly self: string;
+  /** Who is in the cluster now, this node included. */
+  readonly members: () => readonly string[];
   readonly onPurge: (key: string, atMs: number) => void;
 }
 
 /** Never waits for Redis to answer. */
-export function openRedisSide(parts: Parts, { config, self, onPurge }: RedisSideOptions): RedisSide {
+export function openRedisSide(parts: Parts, { config, self, members, onPurge }: RedisSideOptions): RedisSide {
   const { clock, log, metrics } = parts;
   const redis = openRedis({ ...redisReach(parts, config), clock, log, random: systemRandom });
   const leases = makeRedisLeases({
@@ -45,13 +53,18 @@ export function openRedisSide(parts: Parts, { config, self, onPurge }: RedisSide
     observe: ({ outcome }) => metrics.lease(outcome),
   });
   const purges = makeRedisPurges({ redis, clock, onPurge });
+  const budgets = makeRedisBudgets({ redis, self, clock, log, nodes: () => Math.max(1, members().length) });
+  const isMember = (node: string): boolean => members().includes(node);
+  const board = openLaneBoard({ store: redisBoard(redis), self, isMember, clock, random: systemRandom });
   return {
     beats: redisBeats(redis),
     leases,
     purges,
+    budgets,
+    board,
     warnings: () => redis.warnings(),
     async close() {
-      await purges.close();
+      await Promise.all([purges.close(), board.close(), budgets.close()]);
       await redis.close();
     },
   };

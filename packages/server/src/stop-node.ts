@@ -8,6 +8,7 @@ import { serverLimits } from "./http/server-limits.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { ClusterSide } from "./open-cluster.ts";
 import type { Storage } from "./open-storage.ts";
+import type { QuotaSide } from "./open-quota.ts";
 import type { Parts } from "./parts.ts";
 
 export interface Running {
@@ -21,6 +22,7 @@ export interface Running {
   readonly drain: Drain | undefined;
   readonly upstreams: Upstreams;
   readonly storage: Storage;
+  readonly quota: QuotaSide;
 }
 
 /** Out of the ring, what is under way ends (or is cut after two minutes), and only then the parts close, those that others need last. */
@@ -38,6 +40,7 @@ export async function stopNode({ clock, log, ledger }: Parts, running: Running):
   await cluster?.hangUp();
   stopFills();
   await cache.fills.settled();
+  await running.quota.close();
   await cluster?.close();
   await upstreams.close();
   await storage.close();

@@ -2,14 +2,10 @@ import { repositoryKey, type PurgeOrder } from "@pullring/core";
 import type * as z from "zod";
 
 import { redacted } from "../config/index.ts";
-import { AdminProblem } from "./admin-problem.ts";
 import { configAnswer, fillsAnswer, purgeAnswer } from "./answers.ts";
-import type { AdminCall, AdminFacts, Parameter } from "./call.ts";
+import type { AdminCall, AdminFacts } from "./call.ts";
 import { parseBlob, parseImage } from "./image-key.ts";
-
-type Fills = z.output<typeof fillsAnswer>;
-
-const node: Parameter = { name: "node", in: "query", required: false, description: "`self`: this node only" };
+import { isSelfOnly, node, togetherOf } from "./whole-cluster.ts";
 
 export function cacheCalls(facts: AdminFacts): readonly AdminCall[] {
   const { config, names } = facts;
@@ -21,7 +17,10 @@ export function cacheCalls(facts: AdminFacts): readonly AdminCall[] {
       changes: false,
       parameters: [node],
       answer: fillsAnswer,
-      run: ({ parameter }) => fillsOf(facts, isSelfOnly(parameter("node"))),
+      async run({ parameter }): Promise<z.output<typeof fillsAnswer>> {
+        const { rows, missing } = await togetherOf(facts.ring, facts.fills, isSelfOnly(parameter("node")));
+        return { fills: rows, missing };
+      },
     },
     {
       method: "DELETE",
@@ -60,28 +59,6 @@ export function cacheCalls(facts: AdminFacts): readonly AdminCall[] {
       run: () => redacted(config),
     },
   ];
-}
-
-function isSelfOnly(node: string): boolean {
-  if (node !== "" && node !== "self") throw new AdminProblem(400, "node is self, or absent for the whole cluster");
-  return node === "self";
-}
-
-async function fillsOf({ ring, fills }: AdminFacts, selfOnly: boolean): Promise<Fills> {
-  const others = selfOnly ? [] : ring.nodes().filter(({ id }) => id !== ring.self);
-  const asked = await Promise.all(
-    others.map(({ id }) =>
-      fills.at(id).then(
-        (rows) => ({ id, rows }),
-        () => ({ id, rows: undefined }),
-      ),
-    ),
-  );
-  const told = [{ id: ring.self, rows: fills.here() }, ...asked];
-  return {
-    fills: told.flatMap(({ id, rows = [] }) => rows.map((row) => ({ node: id, ...row }))),
-    missing: told.filter(({ rows }) => rows === undefined).map(({ id }) => id),
-  };
 }
 
 async function purge(

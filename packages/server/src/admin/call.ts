@@ -2,6 +2,7 @@ import type { Clock, UpstreamNames } from "@pullring/core";
 import type * as z from "zod";
 
 import type { Config } from "../config/index.ts";
+import type { QuotaView } from "./quota-calls.ts";
 import type { Drainer, FillsView, Purger, RingView } from "./ports.ts";
 
 /** What the calls know of the node. */
@@ -10,6 +11,7 @@ export interface AdminFacts {
   readonly names: UpstreamNames;
   readonly ring: RingView;
   readonly fills: FillsView;
+  readonly quota: QuotaView;
   readonly purger: Purger;
   readonly drainer: Drainer;
   readonly clock: Pick<Clock, "now">;

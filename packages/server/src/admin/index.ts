@@ -5,6 +5,7 @@ export { AdminProblem } from "./admin-problem.ts";
 export { fillsHere, fillsOf } from "./fills-view.ts";
 export { loneDrainer, loneRing } from "./lone-node.ts";
 export type * from "./ports.ts";
+export { quotaOf, type QuotaView } from "./quota-calls.ts";
 export { makePurger } from "./purger.ts";
 export { servePage } from "./serve-page.ts";
 export { makeAdminApi, type AdminApiOptions } from "./serve-admin.ts";

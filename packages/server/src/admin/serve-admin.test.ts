@@ -84,6 +84,7 @@ async function open(t: TestContext, options: Partial<AdminApiOptions> = {}): Pro
       here: () => [fill],
       at: (node) => (node === "n2" ? Promise.resolve([{ ...fill, readers: 7 }]) : Promise.reject(new Error("silent"))),
     },
+    quota: { here: () => Promise.resolve([]), at: () => Promise.resolve([]) },
     purger: {
       purge(order) {
         orders.push(order);
@@ -282,6 +283,7 @@ test("the OpenAPI document has every call, and says which need a token", async (
     "get /admin/v1/config",
     "get /admin/v1/fills",
     "get /admin/v1/openapi.json",
+    "get /admin/v1/quota",
     "get /admin/v1/ring",
     "get /admin/v1/ring/owner",
     "post /admin/v1/nodes/self/drain token",

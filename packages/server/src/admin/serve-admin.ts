@@ -8,6 +8,7 @@ import { configAnswer } from "./answers.ts";
 import { cacheCalls } from "./cache-calls.ts";
 import type { AdminCall, AdminFacts, Ask } from "./call.ts";
 import { openApi } from "./openapi.ts";
+import { quotaCalls } from "./quota-calls.ts";
 import { ringCalls } from "./ring-calls.ts";
 
 export interface AdminApiOptions extends AdminFacts {
@@ -20,7 +21,7 @@ const pathCharsMax = 400;
 
 /** The admin API, for the admin listener's app: its routes, who may ask, and a log line for whoever changes something. */
 export function makeAdminApi({ log, ...facts }: AdminApiOptions): (app: FastifyInstance) => void {
-  const calls = [...ringCalls(facts), ...cacheCalls(facts)];
+  const calls = [...ringCalls(facts), ...cacheCalls(facts), ...quotaCalls(facts)];
   const document: AdminCall = {
     method: "GET",
     path: "/openapi.json",
