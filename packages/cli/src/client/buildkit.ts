@@ -2,12 +2,14 @@ import { authorityFile, type ClientAsk, type ClientSetup } from "./client-setup.
 
 const caPath = "/etc/buildkit/pullring-ca.pem";
 
-/** Each mirror is a registry of its own to BuildKit: how to reach it stands under its own name. */
+/**
+ * Each mirror is a registry of its own to BuildKit: how to reach it stands under its own name. Without a word about `http` it
+ * asks loopback addresses by plain http, whatever is served there.
+ */
 function buildkitToml({ mirror, upstreams, ca }: ClientAsk): string {
   const mirrored = upstreams.map((upstream) => `[registry."${upstream}"]\nmirrors = ["${mirror.host}"]\n`);
-  const reach = [...(mirror.isPlain ? ["http = true\n"] : []), ...(ca === undefined ? [] : [`ca = ["${caPath}"]\n`])];
-  if (reach.length > 0) mirrored.push(`[registry."${mirror.host}"]\n${reach.join("")}`);
-  return mirrored.join("\n");
+  const authority = ca === undefined ? "" : `ca = ["${caPath}"]\n`;
+  return [...mirrored, `[registry."${mirror.host}"]\nhttp = ${mirror.isPlain}\n${authority}`].join("\n");
 }
 
 export function buildkit(ask: ClientAsk): ClientSetup {
