@@ -1,7 +1,7 @@
 /** The page that the admin listener serves: its files as a browser takes them, and the policy that it lives under. README.md tells the rest. */
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
+import { basename } from "node:path";
 
 import { stripTypes } from "./strip-types.ts";
 
@@ -22,13 +22,14 @@ export interface Page {
 const folder = new URL("page/", import.meta.url);
 const at = "/page/";
 
-/** What the page takes from packages: one file each, which imports nothing. */
+/** What the page takes from packages: one file each, which imports nothing; where it is, as seen from what Node itself would load. */
 const libraries = {
-  "lit-html": "lit-html.js",
-  uplot: "uPlot.esm.js",
+  "lit-html": "../lit-html.js",
+  uplot: "./uPlot.esm.js",
 } as const;
 
-const imports = Object.fromEntries(Object.entries(libraries).map(([name, file]) => [name, `${at}${file}`]));
+const pathOf = (file: string): string => `${at}${basename(file)}`;
+const imports = Object.fromEntries(Object.entries(libraries).map(([name, file]) => [name, pathOf(file)]));
 const importMap = JSON.stringify({ imports });
 
 /** Reads the files and takes the types out of the scripts. Some tens of milliseconds: once, when somebody first looks. */
@@ -43,7 +44,7 @@ export async function openPage(): Promise<Page> {
   add(`${at}style.css`, "text/css; charset=utf-8", await styles());
   add(`${at}icon.svg`, "image/svg+xml", await readFile(new URL("icon.svg", folder)));
   for (const [name, file] of Object.entries(libraries))
-    add(`${at}${file}`, "text/javascript; charset=utf-8", await readFile(libraryFile(name)));
+    add(pathOf(file), "text/javascript; charset=utf-8", await readFile(new URL(file, import.meta.resolve(name))));
   const scripts = (await readdir(folder, { recursive: true })).filter(isScript);
   const texts = await Promise.all(scripts.map((name) => readFile(new URL(name, folder), "utf8")));
   for (const [index, text] of (await stripTypes(texts)).entries())
@@ -52,9 +53,6 @@ export async function openPage(): Promise<Page> {
 }
 
 const isScript = (name: string): boolean => name.endsWith(".ts") && !name.endsWith(".test.ts");
-
-/** Where a package keeps the file for browsers: uplot's own entry is that file, lit-html's is told apart by conditions. */
-const libraryFile = (name: string): string => fileURLToPath(import.meta.resolve(name));
 
 async function styles(): Promise<string> {
   const charts = new URL("uPlot.min.css", import.meta.resolve("uplot"));
