@@ -29,7 +29,16 @@ export async function typeErrorsOf(manifests: readonly Tree[]): Promise<string> 
   await using folder = await mkdtempDisposable(join(root, "node_modules/.manifests-"));
   const file = join(folder.path, "manifests.ts");
   await writeFile(file, lines.join("\n"));
-  const options = ["--noEmit", "--strict", "--skipLibCheck", "--ignoreConfig", "--module", "nodenext", "--target", "esnext"];
+  const options = [
+    "--noEmit",
+    "--strict",
+    "--skipLibCheck",
+    "--ignoreConfig",
+    "--module",
+    "nodenext",
+    "--target",
+    "esnext",
+  ];
   return await execute(join(root, "node_modules/.bin/tsc"), [...options, file]).then(
     () => "",
     ({ stdout }: { stdout: string }) => stdout || "the compiler did not run",
