@@ -43,6 +43,32 @@ export interface FillsAnswer {
   readonly missing: readonly string[];
 }
 
+export interface QuotaAnswer {
+  readonly lanes: readonly QuotaLane[];
+  readonly missing: readonly string[];
+  /** When this was told, by the node's clock. */
+  readonly at: string;
+}
+
+export interface QuotaLane {
+  readonly node: string;
+  readonly upstream: string;
+  readonly account: string | null;
+  readonly egress: string;
+  readonly source: string | null;
+  readonly limit: number | null;
+  readonly remaining: number | null;
+  readonly windowSec: number | null;
+  readonly observedAt: string | null;
+  readonly coolDownUntil: string | null;
+  readonly resetAt: string | null;
+  readonly spent: number | null;
+  readonly budget: string | null;
+  readonly benched: string | null;
+  readonly unmetered: boolean;
+  readonly forecast: { readonly perHour: number; readonly emptyAt: string | null } | null;
+}
+
 export interface PurgeAnswer {
   readonly purged: string;
   readonly nodes: readonly { readonly node: string }[];

@@ -1,5 +1,6 @@
 import type { FillsAnswer, PurgeAnswer } from "./answers.ts";
-import type { Command, CommandEnd } from "./command.ts";
+import type { Command } from "./command.ts";
+import { completeness } from "./completeness.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { bytesText, percent, table } from "./table.ts";
 import { none, one } from "./words.ts";
@@ -43,10 +44,5 @@ const purge: Command = {
     return { answer, text, ...end, code: s3 === "failed" ? exitCodes.incomplete : end.code };
   },
 };
-
-function completeness(missing: readonly string[]): Pick<CommandEnd, "note" | "code"> {
-  if (missing.length === 0) return { code: exitCodes.ok };
-  return { code: exitCodes.incomplete, note: `not reached: ${missing.join(", ")}` };
-}
 
 export const cacheCommands = { fills, purge } as const;

@@ -81,6 +81,7 @@ test("--json is the node's answer as it is, for every verb", async (t) => {
     [["owner", "alpine:3"], { key: "k", hash: 1, owner: "n1", next: [] }],
     [["preview", "--add", "n3"], { moved: 0.25, nodes: [] }],
     [["fills"], { fills: [], missing: [] }],
+    [["quota"], { lanes: [], missing: [], at: "2026-01-01T00:00:00Z" }],
     [["purge", "alpine:3"], { purged: "k", at: "2026-01-01T00:00:00Z", nodes: [], s3: "none", missing: [] }],
     [["drain"], { node: "n1", draining: true, told: true }],
   ] as const) {

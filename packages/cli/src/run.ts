@@ -9,6 +9,7 @@ import { CommandError, exitCodes, type ExitCode } from "./exit-codes.ts";
 import { doctor } from "./doctor/doctor-command.ts";
 import { importCommand } from "./import-command.ts";
 import { ledger } from "./ledger/ledger-command.ts";
+import { quotaCommands } from "./quota-command.ts";
 import { ringCommands } from "./ring-commands.ts";
 
 /** Where the command speaks. */
@@ -17,7 +18,9 @@ export interface Output {
   err(text: string): void;
 }
 
-const commands: ReadonlyMap<string, Command> = new Map(Object.entries({ ...ringCommands, ...cacheCommands }));
+const commands: ReadonlyMap<string, Command> = new Map(
+  Object.entries({ ...ringCommands, ...quotaCommands, ...cacheCommands }),
+);
 
 const localCommands: ReadonlyMap<string, LocalCommand> = new Map(
   Object.entries({ client, doctor, import: importCommand, ledger }),

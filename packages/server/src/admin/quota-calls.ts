@@ -42,6 +42,7 @@ const lanesTold = z.array(lane);
 const quotaAnswer = z.strictObject({
   lanes: z.array(z.strictObject({ node: z.string().meta({ description: "A node's id" }), ...lane.shape })),
   missing: z.array(z.string()).meta({ description: "Nodes that could not be asked" }),
+  at: at.meta({ description: "Now, by the clock of the node that answers" }),
 });
 
 export type LaneRow = z.output<typeof lane>;
@@ -59,7 +60,7 @@ export function quotaOf(now: () => Promise<readonly LaneState[]>, ask: (node: No
   };
 }
 
-export function quotaCalls({ ring, quota }: Pick<AdminFacts, "ring" | "quota">): readonly AdminCall[] {
+export function quotaCalls({ ring, quota, clock }: Pick<AdminFacts, "ring" | "quota" | "clock">): readonly AdminCall[] {
   return [
     {
       method: "GET",
@@ -70,7 +71,7 @@ export function quotaCalls({ ring, quota }: Pick<AdminFacts, "ring" | "quota">):
       answer: quotaAnswer,
       async run({ parameter }): Promise<z.output<typeof quotaAnswer>> {
         const { rows, missing } = await togetherOf(ring, quota, isSelfOnly(parameter("node")));
-        return { lanes: rows, missing };
+        return { lanes: rows, missing, at: new Date(clock.now()).toISOString() };
       },
     },
   ];

@@ -1,6 +1,5 @@
 import type { BudgetKey, Budgets, BudgetState, Clock, LaneFacts } from "@pullring/core";
 
-import { durationText } from "./duration-text.ts";
 import { BudgetLevels } from "./budget-levels.ts";
 import { quotaLimits as limits } from "./limits.ts";
 import { SpendHistory, type Forecast } from "./spend-history.ts";
@@ -105,8 +104,8 @@ export class QuotaWatch {
       budget: key,
       remaining,
       limit,
-      ...(emptyAt !== undefined && { emptyIn: durationText(emptyAt - now) }),
-      ...(resetAt !== undefined && { resetIn: durationText(resetAt - now) }),
+      ...(emptyAt !== undefined && { emptyInSec: Math.round((emptyAt - now) / 1000) }),
+      ...(resetAt !== undefined && { resetInSec: Math.round((resetAt - now) / 1000) }),
     };
     const line = level === limits.levels.at(-1) ? log.warn : log.info;
     line(facts, `at most ${Math.round(level * 100)} % of a budget is left`);
