@@ -10,7 +10,7 @@ import { recordPath } from "../record-path.ts";
  *
  * ```
  * v1/blobs/<algorithm>/<2 hex>/<hex>       verified bytes; metadata: access (public, linked), at (ms since the epoch)
- * v1/records/<as on disk>                  {key, value}
+ * v1/records/<as on disk>                  {key, value, sum}
  * v1/tombstones/<sha256 of the key>        {key, atMs}
  * v1/used/<day>/<random>                   digests that were asked for, one a line, as one node noted them
  * v1/canary/<random>/…                     gone after a moment

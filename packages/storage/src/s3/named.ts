@@ -6,6 +6,7 @@ import { linkedDigest, type Keys } from "./keys.ts";
 import type { KeptSet } from "./kept-set.ts";
 import { limits } from "./limits.ts";
 import type { Objects } from "./objects.ts";
+import { parseRecord } from "./record-text.ts";
 
 /**
  * What tag records name: the digest, and all that its manifest names, through indexes. Rejects when something can't be read: what
@@ -46,7 +47,7 @@ export class Named {
     const record = await this.#objects.read(key);
     // It was removed meanwhile.
     if (!record) return;
-    const digest = digestIn(String(record));
+    const digest = (parseRecord(String(record))?.value as { digest?: Digest } | undefined)?.digest;
     if (digest === undefined) throw new Error(`a tag record can't be read: ${key}`);
     if (await this.#followManifest(digest, 0)) return;
     // Without its manifest nobody knows what the tag names: all that is linked beside it stays.
@@ -73,13 +74,5 @@ export class Named {
     }
     if (isKnown) this.#manifests.add(digest);
     return isKnown;
-  }
-}
-
-function digestIn(text: string): Digest | undefined {
-  try {
-    return (JSON.parse(text) as { value?: { digest?: Digest } }).value?.digest;
-  } catch {
-    return undefined;
   }
 }

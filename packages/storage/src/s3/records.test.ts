@@ -13,6 +13,7 @@ import {
 } from "@pullring/testkit";
 
 import { limits } from "./limits.ts";
+import { formatRecord } from "./record-text.ts";
 import { withSharedRecords } from "./shared-records.ts";
 import { openTier, repository } from "./test-tier.ts";
 
@@ -72,6 +73,20 @@ test("what one node wrote another reads, whatever the keys contain", async (t) =
   for (const key of trickyKeys) assert.equal(await third.records.get(key), undefined);
 });
 
+test("a record with a bit turned in S3 is no record, whichever bit it is", async (t) => {
+  const { double, node } = await bench(t);
+  const [here, there] = [await node(), await node()];
+  await here.records.put(latest, { digest: `sha256:${"b".repeat(64)}`, checkedAt: 1_700_000_000_000 });
+  assert.ok(await here.written());
+  const whole = double.objects.get(latestObject)!;
+  for (let at = 0; at < whole.bytes.length; at += 1) {
+    const bytes = Buffer.from(whole.bytes);
+    bytes[at]! ^= 1;
+    double.objects.set(latestObject, { ...whole, bytes });
+    assert.equal(await there.records.get(latest), undefined, `${at}: ${bytes.toString()}`);
+  }
+});
+
 test("names of objects are bounded and stay under the prefix", async (t) => {
   const { double, node } = await bench(t);
   const here = await node();
@@ -119,8 +134,8 @@ test("an older tag never replaces a newer", async (t) => {
 
 test("what is torn, or another's, reads as absent", async (t) => {
   const { double, node } = await bench(t);
-  const other = { repository: { ...repository, name: "other" }, kind: "tag", name: "latest" };
-  for (const text of ["{", "", "null", JSON.stringify({ key: other, value: 1 })]) {
+  const other = { repository: { ...repository, name: "other" }, kind: "tag", name: "latest" } as const;
+  for (const text of ["{", "", "null", formatRecord({ key: other, value: 1 })]) {
     double.objects.set(latestObject, { bytes: Buffer.from(text), metadata: {}, modifiedAt: 1 });
     assert.equal(await (await node()).records.get(latest), undefined, text);
   }
@@ -134,7 +149,7 @@ test("an absence is remembered for ten seconds, an error is not", async (t) => {
   assert.ok(logged.some((line) => line.includes("can't be read")));
   for (let times = 0; times < 3; times += 1) assert.equal(await records.get(latest), undefined);
   assert.equal(double.count("GET", /records/), 2);
-  const text = JSON.stringify({ key: latest, value: 1 });
+  const text = formatRecord({ key: latest, value: 1 });
   double.objects.set(latestObject, { bytes: Buffer.from(text), metadata: {}, modifiedAt: 1 });
   clock.jump(limits.absentMs);
   assert.equal(await records.get(latest), 1);

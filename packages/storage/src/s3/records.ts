@@ -12,6 +12,7 @@ import type { Log } from "../log.ts";
 import type { Keys } from "./keys.ts";
 import { limits } from "./limits.ts";
 import type { Objects } from "./objects.ts";
+import { formatRecord, parseRecord } from "./record-text.ts";
 import { isKind } from "./s3-error.ts";
 import type { WriteQueue } from "./write-queue.ts";
 import { makeWritten } from "./written.ts";
@@ -101,7 +102,7 @@ export function makeS3Records({ keys, objects, queue, clock, log }: S3RecordsOpt
       if (written.has(path, key.repository, facts)) return Promise.resolve();
       written.put(path, facts);
       absent.delete(path);
-      add(path, { key, text: JSON.stringify({ key, value }) });
+      add(path, { key, text: formatRecord({ key, value }) });
       return Promise.resolve();
     },
     remove(key) {
@@ -132,11 +133,9 @@ function isThere(error: unknown): void {
 
 /** The record, when the text holds this key's; undefined for what is torn or another's. */
 function parsed(text: string | Buffer | undefined, key: RecordKey): { readonly value: unknown } | undefined {
-  if (text === undefined) return undefined;
+  const record = text === undefined ? undefined : parseRecord(String(text));
   try {
-    const record = JSON.parse(String(text)) as { key?: RecordKey; value?: unknown } | null;
-    if (!record?.key || recordPath(record.key) !== recordPath(key)) return undefined;
-    return { value: record.value };
+    return record && recordPath(record.key) === recordPath(key) ? record : undefined;
   } catch {
     return undefined;
   }
