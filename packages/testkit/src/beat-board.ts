@@ -29,7 +29,7 @@ export interface BeatBoard {
   wipe(): void;
   /** What a stranger writes. */
   put(id: string, document: string): void;
-  /** Who stands there, late or not. */
+  /** Who stands there, late or not, and has not said goodbye. */
   ids(): readonly string[];
   readonly exchanges: number;
 }
@@ -39,7 +39,7 @@ const retentionMs = 60_000;
 const rowsMax = 320;
 
 export function beatBoard(clock: Pick<VirtualClock, "now">): BeatBoard {
-  const rows = new Map<string, { atMs: number; document: string }>();
+  const rows = new Map<string, { atMs: number; document: string; isGone?: boolean }>();
   const listeners = new Map<() => void, NodeId>();
   let generation: string | undefined;
   let exchanges = 0;
@@ -60,7 +60,10 @@ export function beatBoard(clock: Pick<VirtualClock, "now">): BeatBoard {
     const isOwn = held?.document.startsWith(`${incarnation} `) === true;
     const mayWrite = isOwn || mode === "claim" || !held || nowMs - held.atMs >= expiryMs;
     if (mode === "leave") {
-      if (isOwn && rows.delete(id)) hint();
+      if (isOwn) {
+        rows.set(id, { atMs: nowMs - expiryMs, document, isGone: true });
+        hint();
+      }
     } else if (mayWrite) {
       rows.set(id, { atMs: nowMs, document });
       if (isNews) hint();
@@ -81,7 +84,11 @@ export function beatBoard(clock: Pick<VirtualClock, "now">): BeatBoard {
       generation = undefined;
     },
     put: (id, document) => void rows.set(id, { atMs: clock.now() + board.clockOffsetMs, document }),
-    ids: () => [...rows.keys()].sort(),
+    ids: () =>
+      [...rows]
+        .filter(([, { isGone }]) => !isGone)
+        .map(([id]) => id)
+        .sort(),
     get exchanges() {
       return exchanges;
     },

@@ -12,7 +12,8 @@ export interface BeatStore {
 
 export interface BeatOrder {
   /**
-   * `beat`: say that this node lives, unless another incarnation with its id does; `claim`: whoever else does; `leave`: be gone.
+   * `beat`: say that this node lives, unless another incarnation with its id does; `claim`: whoever else does; `leave`: be gone,
+   * with a last row that has expired.
    * All three answer with who is there.
    */
   readonly mode: "beat" | "claim" | "leave";

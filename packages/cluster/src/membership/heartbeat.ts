@@ -130,7 +130,7 @@ export class Heartbeat {
   #order(mode: BeatOrder["mode"], isNews: boolean): BeatOrder {
     const { self, random } = this.#options;
     const { id, incarnation } = self;
-    const document = formatDocument({ ...self, state: this.#state });
+    const document = formatDocument({ ...self, state: mode === "leave" ? "leaving" : this.#state });
     // Another name each time: else a set that one node sets up twice would pass for one that was never wiped.
     const generation = Array.from({ length: 4 }, () => hex(random)).join("");
     return { mode, id, incarnation, document, generation, isNews };

@@ -124,7 +124,8 @@ export class MemberTable {
   }
 
   #isGone(row: Row, beat: Beat | undefined, { nowMs, isBroken }: { nowMs: number; isBroken: boolean }): boolean {
-    if (!beat && row.document.state === "leaving" && !isBroken) return true;
+    // Its last word, or that it is not there any more.
+    if (row.document.state === "leaving" && (beat ? beat.ageMs >= limits.expiryMs : !isBroken)) return true;
     if (nowMs - this.#goodSinceMs < limits.expiryMs) return false;
     const unheardMs = nowMs - row.heardAtMs;
     // A beat is read up to one interval after it was written. The age alone would not do: the store's clock may be set.

@@ -81,6 +81,20 @@ test("who leaves is out of every ring within 3 s, is still asked until it is gon
   assert.equal(n1.urlOf("n2"), undefined);
 });
 
+test("who drains and is gone a moment later is out of every ring within 3 s, even where nobody read of it meanwhile", async (t) => {
+  for (const drains of [true, false]) {
+    const { join, until, untilTrue, board } = cluster(t);
+    const [n1, n2, n3] = [await join("n1"), await join("n2"), await join("n3")];
+    await untilTrue(() => [n1, n3].every((node) => ringOf(node) === "n1 n2 n3"));
+    board.isMute = true;
+    if (drains) await until(n2.drain());
+    await until(n2.leave());
+    const tookMs = await untilTrue(() => [n1, n3].every((node) => ringOf(node) === "n1 n3"));
+    assert.ok(tookMs <= 3_000, `${tookMs} ms`);
+    assert.deepEqual(n1.others(digest), ["n3"]);
+  }
+});
+
 test("draining is undone by undrain, and a node alone never leaves its own ring", async (t) => {
   const { join, until, untilTrue, clock } = cluster(t);
   const n1 = await join("n1");

@@ -5,7 +5,8 @@ import type { BeatOrder, BeatStore } from "./beat-store.ts";
 
 /**
  * All in one step by Redis' own clock, so that no node's clock matters. A beat is not written over the live one of another
- * incarnation. Times in the future, from before that clock was set back, count as now. Of who is there the newest rows are told.
+ * incarnation. Times in the future, from before that clock was set back, count as now. Of who is there the newest rows are told. Who says
+ * goodbye stays for a while as one that leaves and has expired: a row that only went would look to some like one that was lost.
  */
 const script = defineScript(`
 local beats, docs, birth = KEYS[1], KEYS[2], KEYS[3]
@@ -39,7 +40,8 @@ local alive = held and score and now - tonumber(score) < expiry
 local changed = false
 if mode == 'leave' then
   if mine then
-    drop({ id })
+    redis.call('ZADD', beats, string.format('%.0f', now - expiry), id)
+    redis.call('HSET', docs, id, document)
     changed = true
   end
   mine = false
