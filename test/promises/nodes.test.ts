@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { after, before, suite, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -127,13 +128,17 @@ suite("a node that ends in the middle of a fill", { skip: needsCluster(), timeou
           timeoutMs: 20_000,
         },
       );
+      const pauses = monitorEventLoopDelay();
+      pauses.enable();
       if (how === "killed") await owner.kill();
       else owner.freeze();
       assert.deepEqual(new Set(await Promise.all(pulls)), new Set([size]));
+      // The nodes have to share the machine with others as this process has to: it takes them some five turns each.
+      const slackMs = (5 * pauses.max) / 1e6;
       const whole = hub.ledger.count({ repository, kind: "cdn_get" });
       const ranges = hub.ledger.count({ repository, kind: "cdn_range" });
       assert.ok(whole === 1 && ranges <= 1, `${whole} whole, ${ranges} ranges`);
-      assert.ok(stalledMs < withinMs + 1_500, `no byte for ${stalledMs} ms`);
+      assert.ok(stalledMs < withinMs + slackMs, `no byte for ${stalledMs} ms, of which ${slackMs} are the machine's`);
       await pullBlob(others(cluster, owner)[0]?.url ?? "", repository, digest);
       if (how === "frozen") owner.thaw();
       else await owner.start();

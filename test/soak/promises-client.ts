@@ -1,6 +1,7 @@
 // The clients of the full forms, in a process of their own: it gets one order, and sends back one result. Pulls go on until a
 // message comes.
 import { once } from "node:events";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { type ClientOrder, type ClientResult, emptyResult } from "./promises-clients.ts";
@@ -98,8 +99,11 @@ async function pulls({ images, workers, perSec, base }: Extract<ClientOrder, { k
   for (const client of clients) client.close();
 }
 
+const pauses = monitorEventLoopDelay();
+pauses.enable();
 const [order] = (await once(process, "message")) as [ClientOrder];
 if (order.kind === "crowd") await crowd(order);
 else if (order.kind === "blob") await blob(order);
 else await pulls(order);
+tally.pausedMs = pauses.max / 1e6;
 process.send?.(tally, () => process.disconnect());

@@ -35,6 +35,8 @@ export interface ClientResult {
   /** For each client, the longest time without a byte. */
   readonly stalledMs: readonly number[];
   readonly perSec: number;
+  /** How long their process was held up at most, by its own work or by others. */
+  readonly pausedMs: number;
 }
 
 export const emptyResult: ClientResult = {
@@ -44,6 +46,7 @@ export const emptyResult: ClientResult = {
   firstFailures: [],
   stalledMs: [],
   perSec: 0,
+  pausedMs: 0,
 };
 
 export interface Clients extends AsyncDisposable {
@@ -87,6 +90,7 @@ export const together = (results: readonly ClientResult[]): ClientResult =>
     firstFailures: [...sum.firstFailures, ...next.firstFailures],
     stalledMs: [...sum.stalledMs, ...next.stalledMs],
     perSec: sum.perSec + next.perSec,
+    pausedMs: Math.max(sum.pausedMs, next.pausedMs),
   }));
 
 /** The same texts counted, the most frequent first. */

@@ -73,11 +73,10 @@ async function isConverged(cluster: Cluster, leaving: ReadonlySet<string>): Prom
   const staying = cluster.nodes.filter(({ id, isRunning }) => isRunning && !leaving.has(id));
   const views = await Promise.all(staying.map((node) => node.ring()));
   const ids = staying.map(({ id }) => id).sort();
-  const seen = views.map(({ epoch, nodes }) => {
+  return views.every(({ epoch, nodes }) => {
     const active = nodes.filter(({ state }) => state === "active").map(({ id }) => id);
-    return `${epoch} ${active.sort().join(" ")}`;
+    return epoch === views[0]?.epoch && active.sort().join() === ids.join();
   });
-  return new Set(seen).size === 1 && seen[0]?.endsWith(` ${ids.join(" ")}`) === true;
 }
 
 /** How long the change took until all agreed on it. */
