@@ -32,34 +32,29 @@ export function openLedgerFile({ dir, clock, start }: LedgerFileOptions): Ledger
   const { batchMs, batchChars, pendingCharsMax } = limits;
   const onLost = (lines: number): void => write({ kind: "lost", lines });
   const writer = makeLineWriter({ fd, onLost, batchMs, batchChars, pendingCharsMax });
-  const closing = new AbortController();
+  let isClosed = false;
   const onExit = (): void => writer.exit();
   process.once("exit", onExit);
   let writtenMs = clock.monotonic();
-  void beat();
+  // So that a reader knows until when a killed node was alive. A start that fails is not to be kept from its end by it.
+  const beat = setInterval(() => {
+    if (clock.monotonic() - writtenMs >= limits.beatMs) write({ kind: "beat" });
+  }, limits.beatMs).unref();
 
   function write(line: Line): void {
     // The descriptor may be another file's by then.
-    if (closing.signal.aborted) return;
+    if (isClosed) return;
     writtenMs = clock.monotonic();
     writer.write(textOf(line));
-  }
-
-  /** So that a reader knows until when a killed node was alive. */
-  async function beat(): Promise<void> {
-    for (;;) {
-      await clock.sleep(limits.beatMs, closing.signal).catch(() => {});
-      if (closing.signal.aborted) return;
-      if (clock.monotonic() - writtenMs >= limits.beatMs) write({ kind: "beat" });
-    }
   }
 
   return {
     write,
     async close() {
-      if (closing.signal.aborted) return;
+      if (isClosed) return;
       write({ kind: "stop" });
-      closing.abort();
+      isClosed = true;
+      clearInterval(beat);
       process.off("exit", onExit);
       await new Promise<void>((resolve) => writer.flush(resolve));
       closeSync(fd);
