@@ -36,11 +36,15 @@ describe("the process", { concurrency: true }, () => {
     await once(taken, "listening");
     const busy = `127.0.0.1:${(taken.address() as AddressInfo).port}`;
     const free = "127.0.0.1:0";
-    for (const [listen, admin] of [
-      [busy, free],
-      [free, busy],
+    // What a member of a cluster has opened by then must not keep it.
+    const members = [{ id: "n1", url: "http://127.0.0.1:1" }];
+    const peer = { listen: free, url: "http://127.0.0.1:1", secret: "s".repeat(32) };
+    for (const more of [
+      { listen: busy, admin: { listen: free } },
+      { listen: free, admin: { listen: busy } },
+      { listen: busy, admin: { listen: free }, node: { id: "n1" }, cluster: { members, peer } },
     ]) {
-      const { code, said } = await failToStart({ listen, admin: { listen: admin } });
+      const { code, said } = await failToStart(more);
       assert.equal(code, 1);
       assert.match(said, /^pullring can't start: .*EADDRINUSE.*$/m);
     }
