@@ -184,22 +184,29 @@ async function isReady({ nodes }: Cluster): Promise<boolean> {
 
 /**
  * Whether the machine was so busy that deadlines of the nodes passed by themselves: an answer that costs nginx next to nothing took as long
- * as Redis is given for one. Then nothing can be said of times, nor of GETs that a node in its right mind would have saved.
+ * as peers and Redis are given for theirs. Then costs beyond the bounds tell nothing, be they time or GETs that a node saves elsewhere.
  */
-export const isTooBusy = ({ reference, referenceHealthy }: FaultReport): boolean =>
+const isTooBusy = ({ reference, referenceHealthy }: FaultReport): boolean =>
   Math.max(reference.p99Ms, referenceHealthy.p99Ms) > busyMs;
 const busyMs = 100;
 
+export interface Verdict {
+  readonly problems: readonly string[];
+  /** What would be a problem on a machine that is not too busy. */
+  readonly doubts: readonly string[];
+}
+
 /** What of a report is beyond the bounds, in words. Times are allowed what the balancer's own answers took longer. */
-export function judge(report: FaultReport, bounds: Bounds): string[] {
-  const { name, failures } = report;
-  const wrong: (string | false)[] = [
-    !report.wasFelt && "nobody felt it, or nothing could be pulled",
-    report.faulty.hits === 0 && "no hits",
-    ...failures.slice(0, 5),
-  ];
-  const found = isTooBusy(report) ? wrong : [...wrong, ...judgeCosts(report, bounds)];
-  return found.filter((text) => text !== false).map((text) => `${name}: ${text}`);
+export function judge(report: FaultReport, bounds: Bounds): Verdict {
+  const wrong = report.wasFelt ? [] : ["nobody felt it, or nothing could be pulled"];
+  if (report.faulty.hits === 0) wrong.push("no hits");
+  const costs = judgeCosts(report, bounds).filter((text) => text !== false);
+  const isDoubtful = isTooBusy(report);
+  const told = (text: string): string => `${report.name}: ${text}`;
+  return {
+    problems: [...wrong, ...report.failures.slice(0, 5), ...(isDoubtful ? [] : costs)].map(told),
+    doubts: (isDoubtful ? costs : []).map(told),
+  };
 }
 
 function judgeCosts(report: FaultReport, bounds: Bounds): (string | false)[] {
