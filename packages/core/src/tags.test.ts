@@ -153,3 +153,11 @@ test("a clock that was set back makes no record fresh for ever", async () => {
   await cache.tags.get(repositoryA, latest);
   assert.equal(upstream.count("manifest_head"), 2);
 });
+
+test("a cold tag is not even looked up while nothing may be fetched", async () => {
+  const { cache, upstream } = withTag();
+  const refusal = new PullringError("throttled", "nothing is left", { retryAfterSec: 600 });
+  upstream.manifests.refusal = () => Promise.resolve(refusal);
+  await assert.rejects(cache.tags.get(repositoryA, latest), refusal);
+  assert.deepEqual(upstream.requests, []);
+});

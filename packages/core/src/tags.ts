@@ -118,7 +118,7 @@ export class Tags {
 
   async get(repository: Repository, tag: Tag): Promise<ServedManifest & Omit<Resolved, "record">> {
     const { manifests } = this.#options;
-    const { record, old, manifest, ...how } = await this.#latest(repository, tag);
+    const { record, old, manifest, ...how } = await this.#latest(repository, tag, "fetch");
     if (manifest) return { ...manifest, ...how, tier: "upstream" };
     try {
       const served = await manifests.get(repository, record.digest);
@@ -168,8 +168,8 @@ export class Tags {
   }
 
   /** The newest that is known, upstream asked if need be. */
-  async #latest(repository: Repository, tag: Tag, role: Role = "forward"): Promise<Latest> {
-    const { clock, policy } = this.#options;
+  async #latest(repository: Repository, tag: Tag, role: Role | "fetch" = "forward"): Promise<Latest> {
+    const { clock, policy, source } = this.#options;
     const key = tagKey(repository, tag);
     const old = await this.#record(repository, tag);
     const known = newest(old, this.#unpurged(repository, tag, this.#seen.get(key)));
@@ -180,6 +180,9 @@ export class Tags {
     }
     const missing = this.#options.missing.get(key);
     if (missing) throw missing;
+    // Of a tag that nobody here ever had a HEAD would only name what can't be fetched.
+    const refusal = role === "fetch" && !known ? await source.refusal?.(repository, tag) : undefined;
+    if (refusal && !(await this.#askAround(repository, tag))) throw refusal;
     const { result, joined } = this.#isForwarded(key, role)
       ? this.#forwards.run(key, () => this.#askOwner(repository, tag, old))
       : this.#checks.run(key, () => this.#check(repository, tag, old));
@@ -218,9 +221,9 @@ export class Tags {
     return found;
   }
 
-  #isForwarded(key: string, role: Role): boolean {
+  #isForwarded(key: string, role: Role | "fetch"): boolean {
     const owners = this.#options.cluster?.owners;
-    return role === "forward" && owners !== undefined && owners.of(key)[0] !== owners.self;
+    return role !== "owner" && owners !== undefined && owners.of(key)[0] !== owners.self;
   }
 
   /** What the tag's owner answers is the answer, a refusal too; the next one is asked, or upstream, when it can't be reached. */
