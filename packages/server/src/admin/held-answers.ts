@@ -78,11 +78,11 @@ export const imagesQuery = z.strictObject({
     .max(200)
     .default("")
     .meta({ description: "Only images whose upstream/repository:tag contains this" }),
-  limit: z.coerce.number().pipe(z.int().min(1).max(500)).default(100).meta({ description: "Images of one page" }),
+  limit: z.coerce.number<string>().int().min(1).max(500).default(100).meta({ description: "Images of one page" }),
 });
 
 /** One node asks another for one more than it shows. */
-export const imagesAsked = imagesQuery.extend({ limit: z.coerce.number().pipe(z.int().min(1).max(rowsMax)) });
+export const imagesAsked = imagesQuery.extend({ limit: z.coerce.number<string>().int().min(1).max(rowsMax) });
 
 export type TierFacts = z.output<typeof tierFacts>;
 export type ImageFacts = z.output<typeof imageFacts>;
