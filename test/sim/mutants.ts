@@ -14,8 +14,8 @@ interface Mutant {
   readonly noticedBy: readonly Check[];
 }
 
-/** Simulated clusters, or test files. */
-type Check = { readonly clusters: number } | { readonly tests: string };
+/** Simulated clusters, simulated budgets, or test files. */
+type Check = { readonly clusters: number } | { readonly budgets: number } | { readonly tests: string };
 
 const leaseTests = { tests: "packages/cluster/src/lease/*.test.ts" };
 
@@ -76,6 +76,55 @@ const mutants: readonly Mutant[] = [
     becomes: "fill?.joinable() ? fill",
     noticedBy: [{ clusters: 2_000 }, { tests: "packages/core/src/cluster.test.ts" }],
   },
+  {
+    name: "budgets without what is in flight",
+    file: "packages/core/src/budget-row.ts",
+    text: "Math.max(0, row.limit - row.used) - row.flights.size",
+    becomes: "Math.max(0, row.limit - row.used)",
+    noticedBy: [{ budgets: 200 }],
+  },
+  {
+    name: "an answer's word is taken in whatever order it comes",
+    file: "packages/core/src/budget-row.ts",
+    text: "heard.seq > asked.seq",
+    becomes: "heard.seq > seq",
+    noticedBy: [{ budgets: 1_000 }],
+  },
+  {
+    name: "what upstream tells of a refill is not believed",
+    file: "packages/core/src/budget-row.ts",
+    text: "const isOrdered = asked.seq > 0 && asked.seq >= row.horizon;",
+    becomes: "const isOrdered = asked.seq < 0;",
+    noticedBy: [{ budgets: 200 }],
+  },
+  {
+    name: "a window that is over as soon as it may be",
+    file: "packages/core/src/budget-row.ts",
+    text: "now + windowSec * 1_001 + 1_000",
+    becomes: "now + windowSec * 900",
+    noticedBy: [{ budgets: 200 }],
+  },
+  {
+    name: "counters that were lost begin anew",
+    file: "packages/cluster/src/budgets/meeting.ts",
+    text: "if (isMissed && !isIdle(known, Infinity)) restore",
+    becomes: "if (isMissed && table.seq < 0) restore",
+    noticedBy: [{ budgets: 1_000 }],
+  },
+  {
+    name: "what was spent without the counters is not paid",
+    file: "packages/cluster/src/budgets/meeting.ts",
+    text: "if (row) payDebt(row",
+    becomes: "if (row && table.seq < 0) payDebt(row",
+    noticedBy: [{ tests: "test/promises/redis-budgets-faults.test.ts" }],
+  },
+  {
+    name: "each node has all that is left while the counters are away",
+    file: "packages/core/src/budget-merge.ts",
+    text: "Math.floor(Math.max(0, remainingOf(row)) / among)",
+    becomes: "Math.max(0, remainingOf(row))",
+    noticedBy: [{ budgets: 1_000 }],
+  },
 ];
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -108,7 +157,10 @@ export async function runMutants(dir: string, say: (line: string) => void): Prom
   return survived;
 }
 
-const nameOf = (check: Check): string => ("tests" in check ? check.tests : `${check.clusters} simulated clusters`);
+function nameOf(check: Check): string {
+  if ("tests" in check) return check.tests;
+  return "budgets" in check ? `${check.budgets} simulated budgets` : `${check.clusters} simulated clusters`;
+}
 
 /** Packages by name lead into the copy, all others to where they are installed. */
 async function copyTo(dir: string): Promise<void> {
@@ -122,9 +174,14 @@ async function copyTo(dir: string): Promise<void> {
     await symlink(join(dir, "packages", name), join(modules, "@pullring", name));
 }
 
+function argumentsOf(check: Check): string[] {
+  if ("tests" in check) return ["--test", check.tests];
+  const [kind, count] = "budgets" in check ? ["--quota-sim", check.budgets] : ["--sim", check.clusters];
+  return ["test/soak/main.ts", kind, String(count), "--seed", "1"];
+}
+
 async function isRed(dir: string, check: Check): Promise<boolean> {
-  const args =
-    "tests" in check ? ["--test", check.tests] : ["test/soak/main.ts", "--sim", String(check.clusters), "--seed", "1"];
+  const args = argumentsOf(check);
   const child = spawn(process.execPath, args, { cwd: dir, stdio: "ignore", timeout: checkMsMax });
   const [code] = (await once(child, "exit")) as [number | null];
   return code !== 0;

@@ -141,7 +141,8 @@ export function advance(row: BudgetRow, moment: Moment): void {
   for (const [id, flight] of row.flights) {
     if (moment.now - flight.at < limits.flightMs) continue;
     row.flights.delete(id);
-    spend(row, flight, moment);
+    // It was lost before whatever is being done now.
+    spend(row, flight, { ...moment, seq: moment.seq - 1 });
   }
   if (row.coolUntil !== undefined && moment.now >= row.coolUntil) row.coolUntil = undefined;
   if (row.endsAt === undefined || moment.now < row.endsAt) return;
