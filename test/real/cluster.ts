@@ -41,6 +41,8 @@ export interface Cluster extends AsyncDisposable {
   /** Every node that was started and not removed, running or not. */
   readonly nodes: readonly ClusterNode[];
   readonly dir: string;
+  /** Of every node's admin API. */
+  readonly adminToken: string;
   /** A further node, and its line at the balancer. Not with a list of members, which is fixed. */
   add(): Promise<ClusterNode>;
   /** Drains a node, takes its line from the balancer and stops it. */
@@ -143,6 +145,7 @@ class RunningCluster implements Cluster {
   readonly redis: RedisServer | undefined;
   readonly s3: S3Server | undefined;
   readonly dir: string;
+  readonly adminToken: string;
   nodes: readonly ClusterNode[] = [];
   readonly #setup: Setup;
   readonly #isListed: boolean;
@@ -151,7 +154,7 @@ class RunningCluster implements Cluster {
   #numbered: number;
 
   constructor(setup: Setup, parts: AsyncDisposableStack) {
-    ({ hub: this.hub, redis: this.redis, s3: this.s3, dir: this.dir } = setup);
+    ({ hub: this.hub, redis: this.redis, s3: this.s3, dir: this.dir, adminToken: this.adminToken } = setup);
     this.#setup = setup;
     this.#isListed = setup.options.members === "list";
     this.#parts = parts;

@@ -1,6 +1,7 @@
 // `npm run soak -- [--minutes 10] [--kills 50] [--clients 24] [--seed 1]`: the hub simulator with random faults, many clients, a
 // process that is killed now and then. Prints a verdict on one page; exits 1 when anything was wrong.
 // `--sim 20000 [--seed 1]`: only simulated clusters, so many from the seed on; a single one is shown as it happens.
+// `--quota-sim 20000 [--seed 1]`: only simulated budgets, in the same way.
 // `--promises [one-fetch|takeover|come-and-go]`: only what a cluster promises, at full size; all three, or those that are named.
 // `--cluster-kills 500 [--seed 1]`: only a cluster whose nodes are killed under load, and what it wrote down of that.
 // `--faults [redis-hung|s3-slow|…]`: only what hits cost while something fails, half a minute each; all, or those that are named.
@@ -15,6 +16,7 @@ import { killRounds } from "../fault/kill-rounds.ts";
 import { soakClusterKills } from "./cluster-kills.ts";
 import { runFaults } from "./faults-table.ts";
 import { runPromises } from "./promises-run.ts";
+import { soakQuotaSim } from "./quota-sim.ts";
 import { soakSim } from "./sim.ts";
 import { soak } from "./soak.ts";
 
@@ -26,6 +28,7 @@ const { values, positionals } = parseArgs({
     clients: { type: "string", default: "24" },
     seed: { type: "string", default: "1" },
     sim: { type: "string" },
+    "quota-sim": { type: "string" },
     "cluster-kills": { type: "string" },
     promises: { type: "boolean", default: false },
     faults: { type: "boolean", default: false },
@@ -34,13 +37,16 @@ const { values, positionals } = parseArgs({
 });
 
 const clusterKills = values["cluster-kills"];
-const isPart =
-  values.sim !== undefined || clusterKills !== undefined || values.mutants || values.promises || values.faults;
+const quotaSim = values["quota-sim"];
+const isSim = values.sim !== undefined || quotaSim !== undefined;
+const isPart = isSim || clusterKills !== undefined || values.mutants || values.promises || values.faults;
 const [clients = 0, seed = 0] = [values.clients, values.seed].map(Number);
 const [minutes = 0, kills = 0] = [values.minutes, values.kills].map((value) => (isPart ? 0 : Number(value)));
 const problems: string[] = [];
 
 if (values.sim !== undefined) problems.push(...(await soakSim({ count: Number(values.sim), seed })));
+
+if (quotaSim !== undefined) problems.push(...(await soakQuotaSim({ count: Number(quotaSim), seed })));
 
 if (clusterKills !== undefined) problems.push(...(await soakClusterKills({ kills: Number(clusterKills), seed })));
 

@@ -3,8 +3,12 @@ import { CommandError, exitCodes, type ExitCode } from "./exit-codes.ts";
 /** Answers of the admin API; each call ends in the answer or in a CommandError. */
 export interface AdminClient {
   /** `path` is below `/admin/v1`, encoded. */
-  call(method: "GET" | "POST" | "DELETE", path: string, body?: unknown): Promise<Answer>;
+  call(method: Method, path: string, body?: unknown): Promise<Answer>;
+  /** The same for an answer that comes line by line. Resolves after its last line; one that breaks off rejects. */
+  stream(method: Method, path: string, body: unknown, onLine: (line: unknown) => void): Promise<void>;
 }
+
+type Method = "GET" | "POST" | "DELETE";
 
 export type Answer = Readonly<Record<string, unknown>>;
 
@@ -18,23 +22,50 @@ const timeoutMs = 30_000;
 
 export function makeAdminClient({ url, token }: AdminClientOptions): AdminClient {
   const base = originOf(url);
+
+  /** A good answer, its body unread. */
+  async function begin(method: Method, path: string, body: unknown, signal: AbortSignal): Promise<Response> {
+    const response = await ask(`${base}/admin/v1${path}`, {
+      method,
+      redirect: "error",
+      headers: {
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal,
+    });
+    if (response.ok) return response;
+    const answer = await answerOf(response);
+    throw new CommandError(codeOf(response.status, answer), `${base}: ${reasonOf(response.status, answer)}`);
+  }
+
   return {
-    async call(method, path, body) {
-      const response = await ask(`${base}/admin/v1${path}`, {
-        method,
-        redirect: "error",
-        headers: {
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-          ...(body === undefined ? {} : { "content-type": "application/json" }),
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(timeoutMs),
-      });
-      const answer = await answerOf(response);
-      if (response.ok) return answer;
-      throw new CommandError(codeOf(response.status, answer), `${base}: ${reasonOf(response.status, answer)}`);
+    call: async (method, path, body) => answerOf(await begin(method, path, body, AbortSignal.timeout(timeoutMs))),
+    async stream(method, path, body, onLine) {
+      const late = new AbortController();
+      // Until its head: how long it goes on is its own.
+      const timer = setTimeout(() => late.abort(new DOMException("too late", "TimeoutError")), timeoutMs);
+      const { body: bytes } = await begin(method, path, body, late.signal).finally(() => clearTimeout(timer));
+      try {
+        for await (const line of linesOf(bytes)) onLine(JSON.parse(line));
+      } catch (error) {
+        if (error instanceof CommandError) throw error;
+        throw new CommandError(exitCodes.failed, `${base}: the answer broke off: ${causeOf(error)}`);
+      }
     },
   };
+}
+
+async function* linesOf(bytes: Response["body"]): AsyncIterable<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of (bytes ?? []) as AsyncIterable<Uint8Array>) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines.filter((line) => line !== "");
+  }
+  if (rest !== "") throw new Error("a line without its end");
 }
 
 function originOf(url: string): string {

@@ -81,3 +81,74 @@ export interface DrainAnswer {
   readonly draining: boolean;
   readonly told: boolean;
 }
+
+export interface CacheAnswer {
+  readonly tiers: readonly {
+    readonly node: string;
+    readonly tier: string;
+    readonly bytes: number | null;
+    readonly bytesMax: number | null;
+    readonly objects: number | null;
+    readonly hits: number;
+    readonly sent: number;
+    readonly evictions: number | null;
+  }[];
+  readonly missing: readonly string[];
+}
+
+export interface ImagesAnswer {
+  readonly images: readonly {
+    readonly node: string;
+    readonly repository: string;
+    readonly tag: string;
+    readonly digest: string;
+    readonly checkedAt: string;
+    readonly bytes: number | null;
+    readonly here: number | null;
+  }[];
+  readonly next: string | null;
+  readonly missing: readonly string[];
+}
+
+interface WarmCounts {
+  readonly held: number;
+  readonly fetched: number;
+  readonly failed: number;
+}
+
+interface WarmPart {
+  readonly image: string;
+  readonly digest: string;
+  readonly state: "held" | "fetched" | "failed";
+  readonly error?: string;
+}
+
+/** One line of what warming answers. */
+export type WarmStep =
+  | ({ readonly step: "manifest"; readonly platform: string | null } & WarmPart)
+  | ({ readonly step: "blob"; readonly bytes: number } & WarmPart)
+  | {
+      readonly step: "image";
+      readonly image: string;
+      readonly digest: string;
+      readonly manifests: number;
+      readonly blobs: number;
+      readonly bytes: number;
+    }
+  | {
+      readonly step: "progress";
+      readonly blobs: number;
+      readonly blobsAll: number;
+      readonly bytes: number;
+      readonly bytesAll: number;
+    }
+  | { readonly step: "failed"; readonly image: string; readonly error: string }
+  | {
+      readonly step: "summary";
+      readonly images: number;
+      readonly failed: number;
+      readonly manifests: WarmCounts;
+      readonly blobs: WarmCounts;
+      readonly bytes: Omit<WarmCounts, "failed">;
+      readonly ms: number;
+    };

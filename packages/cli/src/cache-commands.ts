@@ -8,6 +8,7 @@ import { none, one } from "./words.ts";
 const fills: Command = {
   usage: "fills [--self]",
   summary: "The fills that run now, of the whole cluster or of the node that is asked.",
+  examples: [["pullring fills --self", "those of the node that is asked"]],
   options: { self: { type: "boolean" } },
   async run({ client, values, words }) {
     none(words);
@@ -32,6 +33,11 @@ const fills: Command = {
 const purge: Command = {
   usage: "purge DIGEST | UPSTREAM/REPO[:TAG]",
   summary: "Removes a blob, a tag, or all tags of a repository from every node and from S3.",
+  examples: [
+    ["pullring purge alpine:3 --token-file token", "the tag: the next pull asks upstream what it points at"],
+    ["pullring purge ghcr.io/acme/app --token-file token", "all that is written down of a repository"],
+    ["pullring purge sha256:… --token-file token", "the bytes of one digest"],
+  ],
   async run({ client, words }) {
     const what = one(words, "a digest, upstream/repo:tag or upstream/repo");
     const isBlob = /^sha(?:256|512):/.test(what);

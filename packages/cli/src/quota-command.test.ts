@@ -45,7 +45,9 @@ async function quota(answer: Partial<QuotaAnswer>, values: Record<string, unknow
     asked.push(path);
     return Promise.resolve({ lanes: [], missing: [], at, ...answer });
   };
-  return { asked, ...(await quotaCommands.quota.run({ client: { call }, values, words: [] })) };
+  const client: AdminClient = { call, stream: () => Promise.reject(new Error("no lines are asked for")) };
+  const ask = { client, values, words: [], asJson: false, say: () => {} };
+  return { asked, ...(await quotaCommands.quota.run(ask)) };
 }
 
 test("a table with gauges, and how long the budgets last at this rate", async () => {

@@ -34,6 +34,7 @@ const ring: Command = {
 const owner: Command = {
   usage: "owner KEY",
   summary: "Who owns a key (a digest, or upstream/repo:tag), and who follows.",
+  examples: [["pullring owner docker.io/alpine:3", "which node asks upstream about this tag"]],
   async run({ client, words }) {
     const key = one(words, "a digest, or upstream/repo:tag");
     const answer = await client.call("GET", `/ring/owner?key=${encodeURIComponent(key)}`);
@@ -46,6 +47,10 @@ const owner: Command = {
 const preview: Command = {
   usage: "preview [--add ID[:WEIGHT]]… [--remove ID]…",
   summary: "What a change of nodes would move. Changes nothing; a node that is removed and added gets a new weight.",
+  examples: [
+    ["pullring preview --add n4", "what a fourth node would take from the others"],
+    ["pullring preview --remove n1 --add n1:2", "what a weight of 2 would bring to n1"],
+  ],
   options: { add: { type: "string", multiple: true }, remove: { type: "string", multiple: true } },
   async run({ client, values, words }) {
     none(words);
@@ -72,6 +77,7 @@ function addition(text: string): { id: string; weight?: number } {
 const drain: Command = {
   usage: "drain [--undo]",
   summary: "Takes this node out of the ring, or back into it. It keeps serving.",
+  examples: [["pullring drain --token-file token", "before the node is stopped for good"]],
   options: { undo: { type: "boolean" } },
   async run({ client, values, words }) {
     none(words);

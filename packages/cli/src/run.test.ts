@@ -6,47 +6,10 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { text as textOf } from "node:stream/consumers";
-import { test, type TestContext } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { run } from "./run.ts";
-
-interface Seen {
-  readonly method: string;
-  readonly url: string;
-  readonly authorization: string | undefined;
-  readonly body: string;
-}
-
-interface Scripted {
-  readonly status?: number;
-  readonly body: unknown;
-  readonly type?: string;
-}
-
-/** A node's admin listener that answers everything alike. */
-async function startNode(t: TestContext, { status = 200, body, type = "application/json" }: Scripted) {
-  const seen: Seen[] = [];
-  const server = createServer((request, response) => {
-    void textOf(request).then((sent) => {
-      const { method = "", url = "", headers } = request;
-      seen.push({ method, url, authorization: headers.authorization, body: sent });
-      response.writeHead(status, { "content-type": type, connection: "close" });
-      response.end(typeof body === "string" ? body : JSON.stringify(body));
-    });
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  t.after(() => server.close());
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
-}
-
-async function pullring(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ["", ""];
-  const code = await run(args, { out: (text) => void (out += text), err: (text) => void (err += text) });
-  return { code, out, err };
-}
+import { pullring, startNode, type Scripted } from "./test-node.ts";
 
 const node = { url: "http://n1:5002", weight: 1, state: "active", benched: false };
 const ringAnswer = {
@@ -249,10 +212,23 @@ for (const words of [
 
 test("--help tells every verb and every exit code, and so does the README", async () => {
   const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
-  for (const words of [["--help"], ["ring", "--help"], ["help"]]) {
+  for (const words of [["--help"], ["help"], ["unknown", "--help"]]) {
     const { code, out } = await pullring(...words);
     assert.equal(code, 0);
-    for (const verb of ["serve", "client", "doctor", "ledger", "ring", "owner", "preview", "fills", "purge", "drain"]) {
+    const verbs = ["cache", "images", "warm", "config", "quota"];
+    for (const verb of [
+      ...verbs,
+      "serve",
+      "client",
+      "doctor",
+      "ledger",
+      "ring",
+      "owner",
+      "preview",
+      "fills",
+      "purge",
+      "drain",
+    ]) {
       assert.match(out, new RegExp(`^ {2}pullring ${verb}`, "m"));
       assert.match(readme, new RegExp(`\`pullring ${verb}`));
     }

@@ -2,15 +2,20 @@ import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 
 import { makeAdminClient } from "./admin-client.ts";
+import { cache } from "./cache-command.ts";
 import { cacheCommands } from "./cache-commands.ts";
 import { client } from "./client/client-command.ts";
 import type { Command, CommandEnd, LocalCommand } from "./command.ts";
-import { CommandError, exitCodes, type ExitCode } from "./exit-codes.ts";
+import { config } from "./config-command.ts";
 import { doctor } from "./doctor/doctor-command.ts";
+import { CommandError, exitCodes, type ExitCode } from "./exit-codes.ts";
+import { helpFor, summaryLines } from "./help.ts";
+import { images } from "./images-command.ts";
 import { importCommand } from "./import-command.ts";
 import { ledger } from "./ledger/ledger-command.ts";
 import { quotaCommands } from "./quota-command.ts";
 import { ringCommands } from "./ring-commands.ts";
+import { warm } from "./warm-command.ts";
 
 /** Where the command speaks. */
 export interface Output {
@@ -19,7 +24,7 @@ export interface Output {
 }
 
 const commands: ReadonlyMap<string, Command> = new Map(
-  Object.entries({ ...ringCommands, ...quotaCommands, ...cacheCommands }),
+  Object.entries({ ...ringCommands, ...quotaCommands, cache, images, ...cacheCommands, warm, config }),
 );
 
 const localCommands: ReadonlyMap<string, LocalCommand> = new Map(
@@ -28,6 +33,11 @@ const localCommands: ReadonlyMap<string, LocalCommand> = new Map(
 
 const adminDefault = "http://127.0.0.1:5001";
 
+const asking = `  --admin URL        the node's admin address, default ${adminDefault}
+  --token-file FILE  holds the admin token: changes need it, and everything on another host
+  --json             the node's answer as it is
+`;
+
 const usage = `pullring: a pull-through cache for container images
 
 Usage:
@@ -35,14 +45,12 @@ Usage:
       Run a cache node. Without a file: Docker Hub on 0.0.0.0:5000, disk in ./data.
       Every setting can also come from the environment: PULLRING_STORAGE__MEMORY=1GiB sets storage.memory.
 
-${helpOf(localCommands)}
+${summaryLines(localCommands.values())}
 These ask a running node:
-${helpOf(commands)}
-  --admin URL        the node's admin address, default ${adminDefault}
-  --token-file FILE  holds the admin token: changes need it, and everything on another host
-  --json             the node's answer as it is
-
+${summaryLines(commands.values())}
+${asking}
   pullring --help | --version
+  pullring VERB --help   one verb, with examples
 
 Exit codes:
   0  done
@@ -53,15 +61,11 @@ Exit codes:
   5  done, but not everybody that it concerns could be reached
 `;
 
-function helpOf(of: ReadonlyMap<string, Pick<Command, "usage" | "summary">>): string {
-  return [...of.values()].map(({ usage: line, summary }) => `  pullring ${line}\n      ${summary}\n`).join("");
-}
-
 /** Runs one command line. Never rejects for what somebody did wrong. */
 export async function run(args: readonly string[], output: Output): Promise<ExitCode> {
   const [verb = "", ...rest] = args;
   try {
-    if (["--help", "-h", "help"].includes(verb) || rest.includes("--help")) return say(output, usage);
+    if (["--help", "-h", "help"].includes(verb) || rest.includes("--help")) return help(verb, rest, output);
     if (verb === "--version") return say(output, "pullring 0.1.0\n");
     if (verb === "serve") {
       const { values } = parseArgs({ args: rest, options: { config: { type: "string" } } });
@@ -80,6 +84,15 @@ export async function run(args: readonly string[], output: Output): Promise<Exit
   }
 }
 
+/** `pullring VERB --help` and `pullring help VERB` tell of one verb, all else of everything. */
+function help(verb: string, rest: readonly string[], output: Output): ExitCode {
+  const named = verb === "help" ? (rest[0] ?? "") : verb;
+  const command = commands.get(named);
+  const local = localCommands.get(named);
+  if (command) return say(output, helpFor(command, asking));
+  return say(output, local ? helpFor(local, "") : usage);
+}
+
 async function ask(command: Command, args: readonly string[], output: Output): Promise<ExitCode> {
   const { values, positionals } = parseArgs({
     args: [...args],
@@ -94,7 +107,9 @@ async function ask(command: Command, args: readonly string[], output: Output): P
   const { admin, "token-file": tokenFile } = values as { admin: string; "token-file"?: string };
   const token = tokenFile === undefined ? undefined : await readToken(tokenFile);
   const asked = makeAdminClient({ url: admin, token });
-  return end(await command.run({ client: asked, values, words: positionals }), "json" in values, output);
+  const asJson = "json" in values;
+  const say = (text: string): void => output.out(text);
+  return end(await command.run({ client: asked, values, words: positionals, asJson, say }), asJson, output);
 }
 
 async function runHere(command: LocalCommand, args: readonly string[], output: Output): Promise<ExitCode> {
@@ -107,7 +122,8 @@ async function runHere(command: LocalCommand, args: readonly string[], output: O
 }
 
 function end({ answer, text, note, code }: CommandEnd, asJson: boolean, output: Output): ExitCode {
-  output.out(asJson ? `${JSON.stringify(answer, null, 2)}\n` : text);
+  if (!asJson) output.out(text);
+  else if (answer !== undefined) output.out(`${JSON.stringify(answer, null, 2)}\n`);
   if (note !== undefined) output.err(`${note}\n`);
   return code;
 }

@@ -18,7 +18,7 @@ export function aloneWith(seen: BudgetTable | undefined, { node, among, now }: A
   alone.seq = seen?.seq ?? 0;
   for (const [key, known] of seen?.rows ?? []) {
     const row = structuredClone(known);
-    const part = Math.floor(Math.max(0, remainingOf({ ...row, isBlind: false })) / among);
+    const part = Math.floor(Math.max(0, remainingOf(row)) / among);
     for (const [id, flight] of row.flights) {
       if (flight.node === node) continue;
       // They may be counted or not; nobody here will hear of it.

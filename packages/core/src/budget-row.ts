@@ -30,6 +30,8 @@ export interface BudgetRow {
   /** Upstream's window began then at the earliest. */
   beganAt: number | undefined;
   endsAt: number | undefined;
+  /** All that is used was late in the window before: upstream's window may begin only now. */
+  isCarried: boolean;
   late: number;
   lateAt: number | undefined;
   lateEndsAt: number | undefined;
@@ -79,6 +81,11 @@ export interface Moment {
 /** When a request was sent. */
 export type Asked = Pick<Flight, "seq" | "at">;
 
+interface Question extends Asked {
+  /** What its answer tells contains itself. */
+  readonly isCounted?: boolean;
+}
+
 export interface Assumed {
   readonly limit: number | undefined;
   readonly windowSec: number;
@@ -95,6 +102,7 @@ export const newRow = ({ limit, windowSec }: Assumed, { now }: Moment): BudgetRo
   exactAt: undefined,
   beganAt: undefined,
   endsAt: undefined,
+  isCarried: false,
   late: 0,
   lateAt: undefined,
   lateEndsAt: undefined,
@@ -108,11 +116,15 @@ export const newRow = ({ limit, windowSec }: Assumed, { now }: Moment): BudgetRo
   part: undefined,
 });
 
-/** Infinity = unmetered. */
+/** What can be taken, as far as it is known. Infinity = unmetered. */
 export function remainingOf(row: BudgetRow): number {
   const left = row.limit === undefined ? Infinity : Math.max(0, row.limit - row.used) - row.flights.size;
-  return Math.min(left, row.part?.left ?? Infinity, row.isBlind ? 1 - row.flights.size : Infinity);
+  return Math.min(left, row.part?.left ?? Infinity);
 }
+
+/** What can be taken now. */
+export const readyOf = (row: BudgetRow): number =>
+  row.isBlind ? Math.min(remainingOf(row), 1 - row.flights.size) : remainingOf(row);
 
 /** By all nodes in this window, in flight included. */
 export function spentOf(row: BudgetRow): number {
@@ -135,8 +147,9 @@ export function advance(row: BudgetRow, moment: Moment): void {
   if (row.endsAt === undefined || moment.now < row.endsAt) return;
   refill(row, { used: row.late, beganAt: row.lateAt, endsAt: row.lateEndsAt });
   row.guessed = row.used;
+  row.isCarried = row.used > 0;
+  row.horizon = row.heard.at(-1)?.seq ?? row.horizon;
   row.heard = [];
-  row.horizon = moment.seq;
 }
 
 /** A new window: what was spent before does not count in it. */
@@ -144,6 +157,7 @@ function refill(row: BudgetRow, next: Pick<BudgetRow, "used" | "beganAt" | "ends
   const isUsed = next.used > 0;
   row.used = next.used;
   row.late = 0;
+  row.isCarried = false;
   row.beganAt = isUsed ? next.beganAt : undefined;
   row.endsAt = isUsed ? next.endsAt : undefined;
   for (const [node, spent] of row.spent) {
@@ -174,7 +188,8 @@ export function count(row: BudgetRow, sentAt: number, { now }: Moment): void {
     return;
   }
   row.beganAt = Math.min(row.beganAt ?? sentAt, sentAt);
-  row.endsAt ??= endOf(now, row.windowSec);
+  row.endsAt = row.isCarried ? endOf(now, row.windowSec) : (row.endsAt ?? endOf(now, row.windowSec));
+  row.isCarried = false;
 }
 
 function remember(row: BudgetRow, heard: Heard): void {
@@ -186,13 +201,13 @@ function remember(row: BudgetRow, heard: Heard): void {
 export function hearOfTake(row: BudgetRow, told: Told, flight: Flight, moment: Moment): void {
   const isFirst = row.endsAt === undefined;
   count(row, flight.at, moment);
-  hear(row, told, flight, moment);
+  hear(row, told, { ...flight, isCounted: true }, moment);
   // Strangers have used of it before, nobody knows since when.
   if (isFirst && row.used > 1 + row.flights.size) row.beganAt = moment.now - row.windowSec * 1_000;
 }
 
 /** Upstream told. `asked.seq` 0: nobody knows when that was asked. */
-export function hear(row: BudgetRow, told: Told, asked: Asked, moment: Moment): void {
+export function hear(row: BudgetRow, told: Told, asked: Question, moment: Moment): void {
   const { now, seq } = moment;
   if (!isTold(told)) return;
   if (row.endsAt !== undefined && told.windowSec !== row.windowSec)
@@ -207,7 +222,8 @@ export function hear(row: BudgetRow, told: Told, asked: Asked, moment: Moment): 
   const next = isOrdered
     ? Math.max(used, ...since.map((heard) => heard.used ?? 0)) + guesses
     : Math.max(row.used, used);
-  if (isOrdered) settleWindow(row, next, moment);
+  if (isOrdered) settleWindow(row, { used: next, isCounted: asked.isCounted === true }, moment);
+  else if (next > 0 && row.endsAt === undefined) Object.assign(row, { used: next, ...windowUntil(now, row.windowSec) });
   if (isOrdered && since.length === 0) {
     row.exactAt = asked.at;
     row.late = 0;
@@ -224,12 +240,22 @@ function see(row: BudgetRow): void {
   if (row.part?.isUnseen) row.part = { ...row.part, left: Infinity };
 }
 
+/** Nobody knows since when. */
+const windowUntil = (now: number, windowSec: number): Pick<BudgetRow, "beganAt" | "endsAt"> => ({
+  beganAt: now - windowSec * 1_000,
+  endsAt: endOf(now, windowSec),
+});
+
 /** What the order of answers shows of the window: that there was a refill, or that it began before anybody here spent. */
-function settleWindow(row: BudgetRow, used: number, { now }: Moment): void {
-  const window = { used, beganAt: row.exactAt ?? now - row.windowSec * 1_000, endsAt: endOf(now, row.windowSec) };
-  if (used + row.guessed < row.used) return refill(row, window);
+function settleWindow(row: BudgetRow, next: { used: number; isCounted: boolean }, { now }: Moment): void {
+  const { used, isCounted } = next;
+  const window = windowUntil(now, row.windowSec);
+  // A counted one adds itself; an upstream that counts every second one is no reason to see a refill where there can't be one.
+  const least =
+    isCounted && row.beganAt !== undefined && row.beganAt <= (window.beganAt ?? 0) ? row.used + 1 : row.used;
+  if (used + row.guessed < least) return refill(row, { ...window, used, beganAt: row.exactAt ?? window.beganAt });
   if (used === 0) row.beganAt = row.endsAt = undefined;
-  else if (row.endsAt === undefined) Object.assign(row, { ...window, beganAt: now - row.windowSec * 1_000 });
+  else if (row.endsAt === undefined) Object.assign(row, window);
 }
 
 /** Upstream refused because nothing is left. */

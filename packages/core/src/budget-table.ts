@@ -9,6 +9,7 @@ import {
   isTold,
   type Moment,
   newRow,
+  readyOf,
   remainingOf,
   spend,
   spentOf,
@@ -182,8 +183,8 @@ function becomePart(row: BudgetRow, { among, isUnseen }: Alone): void {
 
 function readyAtOf(row: BudgetRow, { reserve }: BudgetWish, { now }: Moment): number {
   if (row.coolUntil !== undefined) return row.coolUntil;
-  if (remainingOf(row) > Math.max(0, reserve) && (row.limit === undefined || row.flights.size < limits.flightsMax))
-    return now;
+  const isFree = readyOf(row) > 0 && remainingOf(row) > Math.max(0, reserve);
+  if (isFree && (row.limit === undefined || row.flights.size < limits.flightsMax)) return now;
   return row.endsAt ?? now + row.windowSec * 1_000;
 }
 

@@ -134,9 +134,10 @@ export class Fills {
     return this.#options.tombstones.isPurged(digest, beganAt);
   }
 
-  /** Also when somebody who had not heard of the purge brought a part of it. */
+  /** Also when all of it came from who may not have heard of the purge; what upstream was asked for since may stay. */
   #mayBePurged(fill: Fill, held: HeldSpool | undefined): boolean {
-    const isCopy = [...(held?.brought.values() ?? [])].some(({ tier }) => tier !== "upstream");
+    const places = [...(held?.brought.values() ?? [])];
+    const isCopy = places.length > 0 && places.every(({ tier }) => tier !== "upstream");
     return isCopy ? this.#options.tombstones.isCopyPurged(fill.digest, fill.beganAt) : this.#isPurged(fill);
   }
 

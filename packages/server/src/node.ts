@@ -1,30 +1,29 @@
+import { randomUUID } from "node:crypto";
 import type { AddressInfo } from "node:net";
 
 import { makeCache, type PurgeOrder } from "@pullring/core";
 
-import { fillsHere, servePage } from "./admin/index.ts";
+import { EventFeed } from "./admin/index.ts";
 import { unguardedAccounts } from "./clients/unguarded-accounts.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config/index.ts";
 import { makeDrain } from "./drain.ts";
 import { freshnessOf } from "./freshness.ts";
-import { makeAdminApp } from "./health/admin-app.ts";
-import { makeHealth } from "./health/health.ts";
 import { makeByteMover } from "./http/byte-mover.ts";
 import { loadSendfile } from "./http/sendfile.ts";
 import { serverLimits } from "./http/server-limits.ts";
-import { keptFile } from "./kept-file.ts";
 import { openLedger } from "./ledger/ledger.ts";
 import type { ProcessLog } from "./observe/log.ts";
 import { makeMetrics } from "./observe/metrics.ts";
-import { openAdminApi } from "./open-admin.ts";
+import { openAdmin } from "./open-admin.ts";
 import { openCluster, type ClusterSide } from "./open-cluster.ts";
 import { openFace } from "./open-face.ts";
+import { openPurges } from "./open-purges.ts";
 import { openBudgets, openQuota } from "./open-quota.ts";
-import { openStorage, type Storage } from "./open-storage.ts";
+import { openStorage } from "./open-storage.ts";
 import { openUpstreams } from "./open-upstreams.ts";
 import type { Parts } from "./parts.ts";
-import { openPurgeLog, type PurgeLog } from "./purge-log.ts";
+import type { PurgeLog } from "./purge-log.ts";
 import { readMetrics } from "./read-metrics.ts";
 import { stopNode } from "./stop-node.ts";
 import { tellEvent } from "./tell.ts";
@@ -44,6 +43,7 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
   const ledger = openLedger(config, clock);
   const parts: Parts = { config, log, clock, metrics, ledger };
   // What sendfile sends, nobody could hash.
+  const feed = new EventFeed({ clock, boot: randomUUID() });
   const mover = makeByteMover(ledger ? () => undefined : loadSendfile());
   // Storage is opened first, and asks later who does the house-keeping of what is shared.
   const late: { cluster?: ClusterSide | undefined } = {};
@@ -69,27 +69,23 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
     policy: freshnessOf(config.tags),
     staleIfErrorMs: config.tags.staleIfErrorMs,
     refreshHot: config.tags.refreshHot,
-    observe: (event) => tellEvent(parts, event),
+    observe(event) {
+      tellEvent(parts, event);
+      feed.observe(event);
+    },
     cluster: cluster?.ports,
     shared: storage.s3?.blobs,
   });
-  const carryOut = (order: PurgeOrder): Promise<void> => {
-    if (order.digest) ledger?.observe({ kind: "gone", digest: order.digest, why: "purged" });
-    return cache.purge(order);
-  };
-  const file = keptFile(config.storage.disk.path, "purges");
-  const recall = (order: PurgeOrder): void => cache.entomb(order);
-  const purges = await openPurgeLog({ file, clock, log, carryOut, recall });
+  const purges = await openPurges(parts, { cache, storage, feed });
   obeying.resolve(purges);
   const drain = cluster && makeDrain(parts, { storage, cluster });
   readMetrics(parts, { cache, storage, cluster });
-  const health = makeHealth({ degradedBy: () => degradedBy(storage, cluster) });
-  const api = openAdminApi(parts, { cache, storage, cluster, purges, drain, quota: quota.view });
-  const admin = makeAdminApp({ health, metrics, api, page: servePage });
+  const side = { cache, storage, cluster, purges, drain, quota: quota.view, feed };
+  const { admin, health, views } = openAdmin(parts, side);
   const { app, inFlight } = openFace(parts, { cache, health, mover, s3: storage.s3 });
   warnOfUnguarded(parts);
   const service = { ...cache.peers, purge: (order: PurgeOrder) => purges.run(order) };
-  await cluster?.listen(service, { fills: () => fillsHere(cache.fills.list()), quota: () => quota.view.here() });
+  await cluster?.listen(service, views);
   await app.listen({ ...config.listen, backlog: serverLimits.backlogMax });
   // Second, so that nobody is told that this node is ready before it is.
   await admin.listen({ ...config.admin.listen }).catch(async (error: unknown) => {
@@ -106,12 +102,6 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
     stop: (why) =>
       stopNode(parts, { why, app, admin, inFlight, health, cache, cluster, drain, upstreams, storage, quota }),
   };
-}
-
-function degradedBy({ disk, s3 }: Storage, cluster: ClusterSide | undefined): readonly string[] {
-  const ofDisk = disk.diskless === undefined ? [] : [`no disk: ${disk.diskless}`];
-  const ofS3 = s3?.degraded();
-  return [...ofDisk, ...(ofS3 === undefined ? [] : [ofS3]), ...(cluster?.degradedBy() ?? [])];
 }
 
 /** What an account can pull, everybody who may come in can pull, unless a rule asks who they are. */

@@ -23,6 +23,12 @@ export interface Storage {
   readonly records: RecordStore;
   /** The links that this node has on disk: which digests there are, and where. */
   readonly links: () => ReturnType<Records["list"]>;
+  /** The tags that this node has on disk. */
+  readonly tags: () => ReturnType<Records["list"]>;
+  /** The repositories that this node has a link to the digest of. */
+  readonly linked: Records["linked"];
+  /** Removes the records of a repository from before then. S3's own are removed once, by who orders it. */
+  readonly purgeRecords: Records["purge"];
   /** Shared by all nodes, where it is configured. */
   readonly s3: S3 | undefined;
   readonly pins: Pins;
@@ -68,7 +74,22 @@ export async function openStorage(parts: Parts, sharing: Omit<SharedOptions, "lo
     await disk.close();
     await lock?.release();
   };
-  return { store, records, links: () => own.list("link"), s3, pins, disk, memory, close };
+  return {
+    store,
+    records,
+    links: () => own.list("link"),
+    tags: () => own.list("tag"),
+    linked: (digest) => own.linked(digest),
+    async purgeRecords(repository, beforeMs) {
+      s3?.records.forget(repository);
+      await own.purge(repository, beforeMs);
+    },
+    s3,
+    pins,
+    disk,
+    memory,
+    close,
+  };
 }
 
 /** Pins follow tags, so the tags that are known from before this start must be seen once. */

@@ -3,14 +3,15 @@ import { defineScript, type Redis } from "../redis/index.ts";
 
 /**
  * Puts a document in the place of the version that it was made from, or else gives the one that is there. What was made from an older
- * version never gets in, however late its command is run. KEYS: hash. ARGV: expected version or "", new version or "" to read only,
- * document, lifetime in ms, most bytes.
+ * version never gets in, however late its command is run. KEYS: hash. ARGV: expected version or "", new version or "" to read only
+ * what is not expected, document, lifetime in ms, most bytes.
  */
 const exchangeScript = defineScript(`
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end
 local held = redis.call('HGET', KEYS[1], 'version') or ''
+if ARGV[2] == '' and ARGV[1] ~= '' and held == ARGV[1] then return { now } end
 if ARGV[2] ~= '' and held == ARGV[1] then
   redis.call('HSET', KEYS[1], 'version', ARGV[2], 'document', ARGV[3])
   redis.call('PEXPIRE', KEYS[1], ARGV[4])
@@ -30,13 +31,14 @@ export interface Held {
 export interface Exchanged {
   /** Redis' own time, ms. */
   readonly now: number;
-  /** What was there instead of the expected version; undefined: the new one is in its place. */
+  /** What was there instead of the expected version; undefined: that was there, and now is the new one, if there is one. */
   readonly held: Held | undefined;
 }
 
 /** The counters of one upstream's budgets in Redis: one document, so that one step reads and changes all of them. */
 export interface CountersStore {
-  read(): Promise<Exchanged>;
+  /** Nothing but the time when it is the expected version. */
+  read(expected: string): Promise<Exchanged>;
   replace(expected: string, next: Held): Promise<Exchanged>;
 }
 
@@ -50,7 +52,7 @@ export function redisCounters(redis: Pick<Redis, "key" | "run">, upstream: strin
     return { now: Number(now), held };
   };
   return {
-    read: () => exchange("", { version: "", text: "" }),
+    read: (expected) => exchange(expected, { version: "", text: "" }),
     replace: exchange,
   };
 }

@@ -78,6 +78,7 @@ function rowOf(held: Readonly<Record<string, unknown>>, now: number): BudgetRow 
     exactAt: past("exactAt"),
     beganAt: past("beganAt"),
     endsAt: time("endsAt"),
+    isCarried: held["isCarried"] === true,
     late: late ?? 0,
     lateAt: past("lateAt"),
     lateEndsAt: time("lateEndsAt"),

@@ -61,6 +61,7 @@ export class UpstreamCounters {
   #isPumping = false;
   /** As this node last read or wrote them. */
   #seen: Counters | undefined;
+  #version = "";
   #among: number;
   /** Redis' time at monotonic 0 lies between these. */
   #epoch: { readonly least: number; readonly most: number } | undefined;
@@ -110,9 +111,9 @@ export class UpstreamCounters {
     return (await this.#do((table, now) => table.states(now, (at) => clock.now() + (at - now)))).result;
   }
 
-  /** Reads what is left, and pays what is owed. */
+  /** Looks what is left, and pays what is owed. */
   async beat(): Promise<void> {
-    await this.#do(() => {});
+    if (!this.#isPumping) await this.#pump();
   }
 
   /** A take whose answer was lost may have taken elsewhere. */
@@ -134,7 +135,7 @@ export class UpstreamCounters {
 
   async #pump(): Promise<void> {
     this.#isPumping = true;
-    while (this.#queue.length > 0) {
+    do {
       const batch = this.#queue.splice(0, limits.batchMax);
       let isUnsure = false;
       try {
@@ -144,22 +145,25 @@ export class UpstreamCounters {
         this.#goAlone(batch, error as Error);
       }
       for (const { finish } of batch) finish(isUnsure);
-    }
+    } while (this.#queue.length > 0);
     this.#isPumping = false;
   }
 
   async #exchange(batch: readonly Waiting[]): Promise<void> {
     const { store, newId } = this.#options;
-    let { now, held } = await this.#timed(() => store.read());
+    // Nothing to do but to look: what is known needs not be read again.
+    const expected = batch.length > 0 || this.#alone ? "" : this.#version;
+    let { now, held } = await this.#timed(() => store.read(expected));
+    if (!held && expected !== "") return;
     for (let tries = 0; held; tries += 1) {
       if (tries === limits.triesMax) throw new Error("other nodes were always faster");
       const met = meet(decode(held.text, now), now, this.#visitor());
       for (const { run } of batch) run(met.counters.table, now, met.counters);
       const next: Held = { version: newId(), text: encode(met.counters) };
-      if (next.text === held.text) return this.#met(met);
-      const { version } = held;
+      const { version, text } = held;
+      if (next.text === text) return this.#met(met, version);
       ({ now, held } = await this.#timed(() => store.replace(version, next)));
-      if (!held) return this.#met(met);
+      if (!held) return this.#met(met, next.version);
     }
     throw new Error("no answer of counters");
   }
@@ -201,13 +205,14 @@ export class UpstreamCounters {
     return { node: self, total: paid + unknown.length, unknown: times };
   }
 
-  #met({ counters, isLost }: Met): void {
+  #met({ counters, isLost }: Met, version: string): void {
     const { upstream, log, nodes, clock } = this.#options;
     if (isLost) {
       this.#marks.clear();
       log.warn({ upstream }, "the counters of budgets were lost; every node tells what it knows");
     }
     this.#seen = counters;
+    this.#version = version;
     this.#alone = undefined;
     this.#among = Math.max(1, nodes());
     this.#debts.paid();

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { virtualClock, type VirtualClock } from "@pullring/testkit";
+
 import type { Admin } from "../config/index.ts";
 import { AdminProblem } from "./admin-problem.ts";
 import { makeAdminGate, type GateRequest } from "./admin-gate.ts";
@@ -27,7 +29,7 @@ function statusOf(
     socket: { remoteAddress: from, localAddress: to },
   };
   try {
-    makeAdminGate(admin)(request, changes);
+    makeAdminGate(admin, virtualClock())(request, changes);
     return 0;
   } catch (error) {
     assert.ok(error instanceof AdminProblem, String(error));
@@ -131,4 +133,40 @@ test("an Origin is this very listener, or one of admin.hosts; anything else is r
     assert.equal(statusFrom(origin), 0, origin);
   for (const origin of ["null", "", "https://evil.example", "http://localhost:3000", "http://127.0.0.1:3000"])
     assert.equal(statusFrom(origin), 403, origin);
+});
+
+/** One gate that is asked again and again. */
+function openGate(): { clock: VirtualClock; ask: (authorization: string, from?: string) => number } {
+  const clock = virtualClock();
+  const gate = makeAdminGate(guarded, clock);
+  const ask = (authorization: string, from = "10.0.0.9"): number => {
+    try {
+      gate(
+        {
+          headers: { host: "10.0.0.1:5001", authorization },
+          socket: { remoteAddress: from, localAddress: "10.0.0.1" },
+        },
+        true,
+      );
+      return 0;
+    } catch (error) {
+      assert.ok(error instanceof AdminProblem);
+      if (error.status === 429) assert.ok((error.retryAfterSec ?? 0) > 0);
+      return error.status;
+    }
+  };
+  return { clock, ask };
+}
+
+test("after ten wrong tokens an address waits out its minute, whatever it brings, and no other address does", async () => {
+  const { clock, ask } = openGate();
+  for (let guess = 0; guess < 10; guess += 1) assert.equal(ask(`Bearer ${guess}`), 401);
+  assert.deepEqual([ask("Bearer 10"), ask(right.authorization), ask(right.authorization, "10.0.0.8")], [429, 429, 0]);
+  await clock.advance(60_000);
+  assert.equal(ask(right.authorization), 0);
+});
+
+test("right tokens are no failures, and none at all is no guess", () => {
+  const { ask } = openGate();
+  for (let time = 0; time < 30; time += 1) assert.deepEqual([ask(right.authorization), ask("")], [0, 401]);
 });

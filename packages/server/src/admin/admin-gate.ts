@@ -2,8 +2,11 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { isIP } from "node:net";
 
-import type { Admin } from "../config/index.ts";
+import type { Clock } from "@pullring/core";
+
+import { makeFailureLimit } from "../clients/failure-limit.ts";
 import { parseAddress } from "../clients/networks.ts";
+import type { Admin } from "../config/index.ts";
 import { AdminProblem } from "./admin-problem.ts";
 
 /** What is told apart of a request before anything is done for it. */
@@ -11,10 +14,14 @@ export type GateRequest = Pick<IncomingMessage, "headers"> & {
   readonly socket: { readonly remoteAddress?: string | undefined; readonly localAddress?: string | undefined };
 };
 
-/** Throws AdminProblem for a request that must not be answered: 401 or 403. */
+/** Throws AdminProblem for a request that must not be answered: 401, 403, or 429 after too many wrong tokens. */
 export type AdminGate = (request: GateRequest, changes: boolean) => void;
 
-export function makeAdminGate(admin: Admin): AdminGate {
+/** Wrong tokens of one address; then it waits, whatever it brings: else it could go on guessing. */
+const failures = { failuresMax: 10, windowMs: 60_000, clientsMax: 10_000 } as const;
+
+export function makeAdminGate(admin: Admin, clock: Clock): AdminGate {
+  const limit = makeFailureLimit({ ...failures, clock });
   const named = new Set(admin.hosts.map((host) => parseAddress(host) ?? host));
 
   /** The names of this node: others are what a web page that points its own name here would ask by. */
@@ -43,8 +50,12 @@ export function makeAdminGate(admin: Admin): AdminGate {
         "changes, and calls from other hosts, need a token, and this node has none: set admin.tokenFile",
       );
     const [, given] = /^bearer +(.+)$/i.exec(request.headers.authorization ?? "") ?? [];
-    if (given === undefined || !isEqual(given, admin.token.read()))
-      throw new AdminProblem(401, "the token is missing or wrong");
+    if (given === undefined) throw new AdminProblem(401, "the token is missing or wrong");
+    const address = parseAddress(request.socket.remoteAddress ?? "") ?? "";
+    const waitSec = limit.take(address);
+    if (waitSec > 0) throw new AdminProblem(429, "too many wrong tokens came from this address", waitSec);
+    if (!isEqual(given, admin.token.read())) throw new AdminProblem(401, "the token is missing or wrong");
+    limit.giveBack(address);
   }
 
   return (request, changes) => {

@@ -2,9 +2,12 @@
 export class AdminProblem extends Error {
   override readonly name = "AdminProblem";
   readonly status: number;
+  /** When it may be worth asking again. */
+  readonly retryAfterSec: number | undefined;
 
-  constructor(status: number, detail: string) {
+  constructor(status: number, detail: string, retryAfterSec?: number) {
     super(detail);
     this.status = status;
+    this.retryAfterSec = retryAfterSec;
   }
 }

@@ -8,7 +8,7 @@ type Progress = ReturnType<ReturnType<Cache["fills"]["list"]>[number]["progress"
 type Listed = readonly { progress(): Progress }[];
 
 /** What is told of the fills of this node. */
-export const fillsHere = (fills: Listed): readonly FillFacts[] => fills.map((fill) => factsOf(fill.progress()));
+export const fillsHere = (fills: Listed): readonly FillFacts[] => fills.map((fill) => fillFacts(fill.progress()));
 
 /** The fills of this node, and by `ask` those of the others: their word is read as a stranger's would be. */
 export const fillsOf = (list: () => Listed, ask: (node: NodeId) => Promise<unknown>): FillsView => ({
@@ -16,7 +16,16 @@ export const fillsOf = (list: () => Listed, ask: (node: NodeId) => Promise<unkno
   at: async (node) => fillsTold.parse(await ask(node)),
 });
 
-const factsOf = ({ digest, repository, bytes, size, source, lane, readers, bytesPerSec }: Progress): FillFacts => ({
+export const fillFacts = ({
+  digest,
+  repository,
+  bytes,
+  size,
+  source,
+  lane,
+  readers,
+  bytesPerSec,
+}: Progress): FillFacts => ({
   digest,
   repository: repositoryKey(repository),
   bytes,

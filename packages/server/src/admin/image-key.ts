@@ -19,6 +19,21 @@ export function parseImage(text: string, names: UpstreamNames): Image {
   });
 }
 
+/** An image to fetch, by tag or by digest. */
+export type WarmImage = { readonly name: string; readonly repository: Repository } & (
+  | { readonly tag: Tag }
+  | { readonly tag?: undefined; readonly digest: Digest }
+);
+
+/** As for a pull: without a tag it is `latest`; a digest behind a tag decides. Throws AdminProblem. */
+export function parseWarmImage(text: string, names: UpstreamNames): WarmImage {
+  const [, image = text, given] = /^([^@]*)@(.*)$/s.exec(text) ?? [];
+  const { repository, tag = "latest" as Tag } = parseImage(image, names);
+  if (given === undefined) return { name: `${repositoryKey(repository)}:${tag}`, repository, tag };
+  const digest = parseBlob(given);
+  return { name: `${repositoryKey(repository)}@${digest}`, repository, digest };
+}
+
 function parseTag(text: string): Tag {
   return parseReference(text) as Tag;
 }

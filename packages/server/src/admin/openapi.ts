@@ -19,23 +19,27 @@ export function openApi(calls: readonly AdminCall[]): Record<string, unknown> {
   };
 }
 
-const json = (schema: z.ZodType, io: "input" | "output"): object => {
+const json = (schema: z.ZodType, io: "input" | "output"): { schema: object } => {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io });
   return { schema: rest };
 };
 
-function operation({ summary, parameters = [], body, answer, changes }: AdminCall): object {
+/** The schema of a stream is that of each of its lines. */
+function operation({ summary, parameters = [], body, answer, changes, type }: AdminCall): object {
   const problems = { "application/problem+json": json(problemAnswer, "output") };
   return {
     summary,
     ...(parameters.length > 0 ? { parameters: parameters.map(parameterOf) } : {}),
     ...(body ? { requestBody: { required: true, content: { "application/json": json(body, "input") } } } : {}),
     responses: {
-      200: { description: "done", content: { "application/json": json(answer, "output") } },
+      200: { description: "done", content: { [type ?? "application/json"]: json(answer, "output") } },
       default: { description: "refused or failed", content: problems },
     },
     ...(changes ? { security: [{ token: [] }] } : {}),
   };
 }
 
-const parameterOf = (parameter: Parameter): object => ({ ...parameter, schema: { type: "string" } });
+const parameterOf = ({ schema, ...parameter }: Parameter): object => ({
+  ...parameter,
+  schema: schema ? json(schema, "output").schema : { type: "string" },
+});

@@ -1,5 +1,11 @@
 import type { NodeId, PurgeOrder } from "@pullring/core";
 import type { Ring } from "@pullring/hash-ring";
+import type { Digest } from "@pullring/oci";
+
+import type { Outlet } from "./call.ts";
+import type { BlobFacts, ImageFacts, ImagesQuery, TierFacts } from "./held-answers.ts";
+import type { WarmOrder } from "./warm.ts";
+import type { WarmStep } from "./warm-answers.ts";
 
 /** Who owns what, as this node sees its cluster now. Answers are at hand. */
 export interface RingView {
@@ -67,4 +73,47 @@ export interface Drainer {
   /** Out of the ring; this node goes on serving. */
   drain(): Promise<boolean>;
   undrain(): Promise<boolean>;
+}
+
+/** What this node tells by itself, and what another member does; the latter rejects when it can't be asked. */
+export interface Rows<T> {
+  here(): readonly T[] | Promise<readonly T[]>;
+  at(node: NodeId): Promise<readonly T[]>;
+}
+
+/** What is cached, on this node and on the others. */
+export interface HeldView {
+  readonly tiers: Rows<TierFacts>;
+  /** The first `limit` images after `after`, in the order of their names' codes. */
+  images(query: ImagesQuery): Rows<ImageFacts>;
+  blob(digest: Digest): Rows<BlobFacts>;
+  shared(digest: Digest): Promise<SharedFacts>;
+}
+
+/** The same of this node alone. Looking is no use: nothing stays longer for it. */
+export interface HeldHere {
+  tiers(): readonly TierFacts[];
+  images(query: ImagesQuery): Promise<readonly ImageFacts[]>;
+  blob(digest: Digest): Promise<BlobFacts>;
+  shared(digest: Digest): Promise<SharedFacts>;
+}
+
+/** Whether a digest is in S3. */
+export interface SharedFacts {
+  readonly state: "held" | "absent" | "unknown" | "none";
+  readonly size: number | null;
+}
+
+/** Fetches what is missing of images. */
+export interface Warmer {
+  /** Rejects when the signal ends it, or as `tell` does. */
+  warm(order: WarmOrder): Promise<WarmStep>;
+}
+
+/** What happens, as it happens. */
+export interface EventsView {
+  /** Tells until the outlet ends; `selfOnly`: what happens on this node. Throws AdminProblem when too many listen. */
+  open(selfOnly: boolean): (out: Outlet) => Promise<void>;
+  /** Looks at nothing any more. */
+  close(): Promise<void>;
 }

@@ -40,7 +40,10 @@ const three: RingView = {
 
 async function quota(ring: RingView, view: QuotaView, node = ""): Promise<Record<string, unknown>> {
   const [call] = quotaCalls({ ring, quota: view, clock: { now: () => atMs } });
-  const answer = (await call!.run({ parameter: () => node, body: undefined })) as Record<string, unknown>;
+  const answer = (await call!.run({ parameter: () => node, body: undefined, note: () => {} })) as Record<
+    string,
+    unknown
+  >;
   assert.deepEqual(call!.answer.parse(answer), answer, "what the OpenAPI document says");
   return answer;
 }

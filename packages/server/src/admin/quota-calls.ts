@@ -2,7 +2,7 @@ import type { NodeId } from "@pullring/core";
 import * as z from "zod";
 
 import type { LaneState } from "../quota/quota-watch.ts";
-import type { AdminCall, AdminFacts } from "./call.ts";
+import type { AdminFacts, PlainCall } from "./call.ts";
 import { isSelfOnly, node, togetherOf } from "./whole-cluster.ts";
 
 const count = z.int().min(0);
@@ -60,7 +60,7 @@ export function quotaOf(now: () => Promise<readonly LaneState[]>, ask: (node: No
   };
 }
 
-export function quotaCalls({ ring, quota, clock }: Pick<AdminFacts, "ring" | "quota" | "clock">): readonly AdminCall[] {
+export function quotaCalls({ ring, quota, clock }: Pick<AdminFacts, "ring" | "quota" | "clock">): readonly PlainCall[] {
   return [
     {
       method: "GET",

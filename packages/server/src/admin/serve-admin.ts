@@ -1,28 +1,34 @@
+import type { Clock } from "@pullring/core";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type * as z from "zod";
 
 import type { Log } from "../observe/log.ts";
-import { makeAdminGate } from "./admin-gate.ts";
+import { makeAdminGate, type AdminGate } from "./admin-gate.ts";
 import { AdminProblem } from "./admin-problem.ts";
 import { configAnswer } from "./answers.ts";
+import { makeAudit, type Audit } from "./audit.ts";
 import { cacheCalls } from "./cache-calls.ts";
-import type { AdminCall, AdminFacts, Ask } from "./call.ts";
+import type { AdminCall, AdminFacts, Ask, PlainCall, StreamCall } from "./call.ts";
+import { eventsCalls } from "./events-call.ts";
+import { heldCalls } from "./held-calls.ts";
 import { openApi } from "./openapi.ts";
+import { openOutlet, type OpenOutlet } from "./outlet.ts";
 import { quotaCalls } from "./quota-calls.ts";
 import { ringCalls } from "./ring-calls.ts";
+import { warmCalls } from "./warm-call.ts";
 
 export interface AdminApiOptions extends AdminFacts {
   readonly log: Pick<Log, "info" | "warn">;
+  readonly clock: Clock;
 }
 
 const base = "/admin/v1";
-/** Of a path in the log. */
-const pathCharsMax = 400;
 
 /** The admin API, for the admin listener's app: its routes, who may ask, and a log line for whoever changes something. */
 export function makeAdminApi({ log, ...facts }: AdminApiOptions): (app: FastifyInstance) => void {
-  const calls = [...ringCalls(facts), ...cacheCalls(facts), ...quotaCalls(facts)];
-  const document: AdminCall = {
+  const parts = [ringCalls, heldCalls, cacheCalls, quotaCalls, warmCalls, eventsCalls];
+  const calls: readonly AdminCall[] = parts.flatMap((callsOf) => callsOf(facts));
+  const document: PlainCall = {
     method: "GET",
     path: "/openapi.json",
     summary: "This document",
@@ -30,34 +36,86 @@ export function makeAdminApi({ log, ...facts }: AdminApiOptions): (app: FastifyI
     answer: configAnswer,
     run: () => openApi([...calls, document]),
   };
-  const gate = makeAdminGate(facts.config.admin);
+  const api = new AdminApi(makeAdminGate(facts.config.admin, facts.clock), makeAudit(log));
   return (app) =>
     void app.register((scope, _options, done) => {
-      for (const call of [...calls, document]) {
-        const url = base + call.path.replace(/\{\w+\*\}$/, "*").replace(/\{(\w+)\}/g, ":$1");
-        scope.route({
-          method: call.method,
-          url,
-          onRequest: (request, _reply, next) => {
-            gate(request.raw, call.changes);
-            next();
-          },
-          handler: (request, reply) => answer(call, request, reply),
-          onResponse: (request, reply, next) => {
-            if (call.changes || isRefused(reply)) audit(log, request, reply);
-            next();
-          },
-        });
-      }
+      for (const call of [...calls, document]) api.route(scope, call);
+      // Before the listener closes what is still open: whoever listens gets a clean end.
+      scope.addHook("preClose", async () => {
+        api.end();
+        await facts.events.close();
+      });
       done();
     });
 }
 
-async function answer(call: AdminCall, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  const result = await call.run({ parameter: parametersOf(call, request), body: bodyOf(call.body, request.body) });
-  return reply
-    .headers({ "content-type": "application/json", "cache-control": "no-store", "x-content-type-options": "nosniff" })
-    .send(Buffer.from(JSON.stringify(result)));
+class AdminApi {
+  readonly #gate: AdminGate;
+  readonly #audit: Audit;
+  readonly #open = new Set<OpenOutlet>();
+
+  constructor(gate: AdminGate, audit: Audit) {
+    this.#gate = gate;
+    this.#audit = audit;
+  }
+
+  route(scope: FastifyInstance, call: AdminCall): void {
+    scope.route({
+      method: call.method,
+      url: base + call.path.replace(/\{\w+\*\}$/, "*").replace(/\{(\w+)\}/g, ":$1"),
+      onRequest: (request, _reply, next) => {
+        this.#gate(request.raw, call.changes);
+        next();
+      },
+      handler: (request, reply) =>
+        call.type === undefined ? this.#answer(call, request, reply) : this.#stream(call, request, reply),
+      onError: (request, _reply, error, next) => {
+        if (!(error instanceof AdminProblem) && error.statusCode === undefined) this.#audit.failed(request, error);
+        next();
+      },
+      onResponse: (request, reply, next) => {
+        const isRefused = [401, 403, 429].includes(reply.statusCode);
+        // A stream tells of itself, for nobody may be there to see its end.
+        if (isRefused || (call.changes && (call.type === undefined || reply.statusCode >= 400)))
+          this.#audit.ended(request, reply.statusCode);
+        next();
+      },
+    });
+  }
+
+  end(): void {
+    for (const out of this.#open) out.end();
+  }
+
+  async #answer(call: PlainCall, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const result = await call.run(this.#askOf(call, request));
+    return reply
+      .headers({ "content-type": "application/json", "cache-control": "no-store", "x-content-type-options": "nosniff" })
+      .send(Buffer.from(JSON.stringify(result)));
+  }
+
+  async #stream(call: StreamCall, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const run = call.open(this.#askOf(call, request));
+    reply.hijack();
+    const out = openOutlet(reply.raw, call.type);
+    this.#open.add(out);
+    try {
+      await run(out);
+      out.end();
+    } catch (error) {
+      if (!out.signal.aborted) this.#audit.failed(request, error);
+      // What is not whole must not look as if it were.
+      out.cut();
+    } finally {
+      this.#open.delete(out);
+      if (call.changes) this.#audit.ended(request, out.signal.aborted ? 499 : 200);
+    }
+  }
+
+  #askOf(call: AdminCall, request: FastifyRequest): Ask {
+    const body = bodyOf(call.body, request.body);
+    return { parameter: parametersOf(call, request), body, note: (facts) => this.#audit.note(request, facts) };
+  }
 }
 
 function parametersOf({ parameters = [] }: AdminCall, request: FastifyRequest): Ask["parameter"] {
@@ -80,16 +138,4 @@ function bodyOf(schema: z.ZodType | undefined, body: unknown): unknown {
   if (success) return data;
   const [issue] = error.issues;
   throw new AdminProblem(400, `${issue?.path.join(".") || "the body"}: ${issue?.message ?? "not understood"}`);
-}
-
-const isRefused = ({ statusCode }: FastifyReply): boolean => statusCode === 401 || statusCode === 403;
-
-/** Every change is told, done or not, and whoever was kept out. */
-function audit(log: Pick<Log, "info" | "warn">, request: FastifyRequest, reply: FastifyReply): void {
-  const { method, ip, url } = request;
-  const status = reply.statusCode;
-  const [path = ""] = url.split("?");
-  const facts = { audit: true, client: ip, method, path: path.slice(0, pathCharsMax), status };
-  if (status < 400) log.info(facts, "changed by the admin API");
-  else log.warn(facts, isRefused(reply) ? "refused by the admin API" : "the admin API could not do this");
 }

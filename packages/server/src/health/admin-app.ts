@@ -46,11 +46,11 @@ export function makeAdminApp({ health, metrics, api, page }: AdminAppOptions): F
   }
   app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   app.setNotFoundHandler((_request, reply) => problem(reply, 404));
-  app.setErrorHandler((error: { statusCode?: number }, _request, reply) =>
-    error instanceof AdminProblem
-      ? problem(reply, error.status, error.message)
-      : problem(reply, error.statusCode ?? 500),
-  );
+  app.setErrorHandler((error: { statusCode?: number }, _request, reply) => {
+    if (!(error instanceof AdminProblem)) return problem(reply, error.statusCode ?? 500);
+    if (error.retryAfterSec !== undefined) reply.header("retry-after", error.retryAfterSec);
+    return problem(reply, error.status, error.message);
+  });
   api?.(app);
   page?.(app);
   return app;
