@@ -59,8 +59,12 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
   });
   const cluster = (late.cluster = await openCluster(parts, { mover, onPurge }));
   const budgets = openBudgets(parts, cluster);
-  const upstreams = openUpstreams(parts);
-  const quota = openQuota(parts, { budgets, lanes: () => [], cluster });
+  const upstreams = await openUpstreams(parts, {
+    budgets,
+    board: cluster?.sharing?.board,
+    laneFetch: cluster?.client.lanes,
+  });
+  const quota = openQuota(parts, { budgets, lanes: () => upstreams.lanes(), cluster });
   const cache = makeCache({
     ...storage,
     ...upstreams,

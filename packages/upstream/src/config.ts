@@ -1,4 +1,6 @@
-import type { Clock } from "@pullring/core";
+import type { Budgets, Clock, LaneBoard, LaneFetch } from "@pullring/core";
+
+import type { Egress } from "./egress.ts";
 
 import type { OnWire } from "./wire-tap.ts";
 
@@ -19,6 +21,21 @@ export interface UpstreamConfig {
   readonly bandwidthBytesPerSec: number;
   /** Nothing is dialled. */
   readonly offline: boolean;
+  /** Absent: it counts nothing, and has no budgets. */
+  readonly quota?: QuotaConfig;
+}
+
+/** What is assumed of an upstream that counts requests, until it has spoken. */
+export interface QuotaConfig {
+  /** Whether nobody's login is a lane too. */
+  readonly anonymous: boolean;
+  /** Counted requests in a window, for a payer without an account. */
+  readonly limit: number;
+  readonly windowSec: number;
+  /** How many of each budget are left to what has priority. */
+  readonly reserve: number;
+  /** Globs over `repository:tag`. */
+  readonly priority: readonly string[];
 }
 
 export interface AccountConfig {
@@ -29,6 +46,9 @@ export interface AccountConfig {
   readonly password: { read(): string | Promise<string> };
   /** Globs over repository names: only this account pulls them, and it pulls nothing else. */
   readonly repositories?: readonly string[];
+  /** Of its budget, until upstream has spoken; the upstream's own otherwise. */
+  readonly limit?: number;
+  readonly windowSec?: number;
 }
 
 export type RequestKind =
@@ -67,6 +87,12 @@ export interface UpstreamsOptions {
   readonly random: () => number;
   /** Id of this node, for lane names. */
   readonly node: string;
+  /** What this node can go out by; at least one. */
+  readonly egress: readonly Egress[];
+  readonly budgets: Budgets;
+  /** What nodes tell each other of their lanes; absent = there are no others. */
+  readonly board?: LaneBoard | undefined;
+  readonly laneFetch?: LaneFetch | undefined;
   readonly observe: (event: UpstreamEvent) => void;
   /** Told of every exchange on the wire, for who keeps books of them. */
   readonly onWire?: OnWire | undefined;

@@ -1,3 +1,4 @@
+import { defaultEgress } from "./egress.ts";
 import assert from "node:assert/strict";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
@@ -30,6 +31,7 @@ async function rig(t: TestContext, { trusted, allowPrivateAddresses = false, add
     offline: false,
   };
   const connector = makeConnector({
+    egress: defaultEgress,
     upstream,
     clock: realClock,
     guard: makeAddressGuard(),

@@ -1,16 +1,19 @@
-import type { OnReadOpts, Socket } from "node:net";
+import { isIP, type OnReadOpts, type Socket } from "node:net";
 
 import type { Clock } from "@pullring/core";
 import { buildConnector } from "undici";
 
 import type { AddressGuard } from "./addresses.ts";
 import type { UpstreamConfig } from "./config.ts";
+import type { Egress } from "./egress.ts";
 import { limits } from "./limits.ts";
 import { toLookupFunction, type Lookup } from "./resolver.ts";
+import { openTunnel } from "./tunnel.ts";
 import { WireError } from "./wire-error.ts";
 
 export interface ConnectorOptions {
   readonly upstream: UpstreamConfig;
+  readonly egress: Egress;
   readonly clock: Clock;
   readonly guard: AddressGuard;
   readonly resolve: Lookup;
@@ -28,19 +31,31 @@ type Dial = (options: buildConnector.Options, callback: buildConnector.Callback)
  * alone would be passed by a name that resolves to a private address.
  */
 export function makeConnector(options: ConnectorOptions): buildConnector.connector {
-  const { upstream, clock, guard, resolve, trustedOrigins, onread } = options;
+  const { upstream, egress, clock, guard, resolve, trustedOrigins, onread } = options;
+  const { localAddress, proxy } = egress;
   const refusal = (host: string): WireError =>
     new WireError("forbidden", `${host} is at an address that may not be dialled`);
 
-  const openly = toLookupFunction(resolve, (_, addresses) => addresses);
-  const guarded = toLookupFunction(resolve, (host, addresses) => {
+  /** A socket that is bound to an address reaches those of its own family only. */
+  const reachable: Lookup = async (host) => {
+    const addresses = await resolve(host);
+    return localAddress === undefined ? addresses : addresses.filter(({ family }) => family === isIP(localAddress));
+  };
+  const openly = toLookupFunction(reachable, (_, addresses) => addresses);
+  const guarded = toLookupFunction(reachable, (host, addresses) => {
     const admitted = addresses.filter(({ address }) => !guard.refusesAddress(address));
     if (admitted.length === 0) throw refusal(host);
     return admitted;
   });
 
   const build = (ca: string | undefined) => {
-    const common = { allowH2: false, timeout: 0, ...(onread && { onread }), ...(ca !== undefined && { ca }) };
+    const common = {
+      allowH2: false,
+      timeout: 0,
+      ...(onread && { onread }),
+      ...(ca !== undefined && { ca }),
+      ...(localAddress !== undefined && { localAddress }),
+    };
     return {
       open: buildConnector({ ...common, lookup: openly }) as Dial,
       guarded: buildConnector({ ...common, lookup: guarded }) as Dial,
@@ -48,6 +63,18 @@ export function makeConnector(options: ConnectorOptions): buildConnector.connect
   };
   let ca = upstream.ca?.();
   let dials = build(ca);
+
+  /** The proxy resolves names, so what stands behind one can't be checked here: that is left to its operator. */
+  function through(proxy: URL, target: buildConnector.Options, callback: buildConnector.Callback): void {
+    const port = Number(target.port) || (target.protocol === "https:" ? 443 : 80);
+    openTunnel(proxy, { host: target.hostname.replace(/^\[|\]$/g, ""), port }, clock).then(
+      (httpSocket) => {
+        if (target.protocol === "https:") dials.open({ ...target, httpSocket }, callback);
+        else callback(null, httpSocket);
+      },
+      (error: Error) => callback(error, null),
+    );
+  }
 
   return (target, callback) => {
     const current = upstream.ca?.();
@@ -57,6 +84,7 @@ export function makeConnector(options: ConnectorOptions): buildConnector.connect
       process.nextTick(() => callback(refusal(target.hostname), null));
       return;
     }
+    if (proxy) return through(proxy, target, callback);
     const done = new AbortController();
     const dial = trusted ? dials.open : dials.guarded;
     const socket = dial(target, (...args) => {

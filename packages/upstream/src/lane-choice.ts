@@ -5,12 +5,14 @@ import type { CoolDowns } from "./cool-downs.ts";
 import type { AccountLane, Lanes } from "./lanes.ts";
 import { limits } from "./limits.ts";
 import type { Logins } from "./logins.ts";
-import { coolDownKey } from "./sender.ts";
+import { coolDownKey, pauseKey } from "./sender.ts";
 
 export interface LaneChoiceOptions {
   readonly lanes: Lanes;
   readonly coolDowns: CoolDowns;
   readonly logins: Logins;
+  /** Whether the registry could not be reached by the lane's egress a moment ago. */
+  readonly isDown: (lane: AccountLane) => boolean;
   readonly clock: Clock;
 }
 
@@ -19,53 +21,104 @@ interface Wanted {
   readonly repository: string;
 }
 
-export type OverLanes = <T>(wanted: Wanted, ask: (lane: AccountLane) => Promise<T>) => Promise<T>;
+/** Which lane asks. */
+export interface LaneChoice {
+  /**
+   * Asks by the lane that answered for this repository before, else by the one used least recently, and by at most one other when that one is
+   * throttled, can't log in, can't get there, or does not see the repository. Rejects with what keeps a lane from answering rather than with
+   * another lane's "not there": that one may see it.
+   */
+  over<T>(wanted: Wanted, ask: (lane: AccountLane) => Promise<T>): Promise<T>;
+  /** The lanes that may ask now, the least recently used first; what keeps the others goes into `errors`. */
+  ready(wanted: Wanted, errors: PullringError[]): Promise<AccountLane[]>;
+  /** Whether what a lane was told is about that lane, so that another one may do better. */
+  mayPassOn(error: unknown, lane: AccountLane): error is PullringError;
+  /** It has answered; for the repository, if one is named, it is asked first from now on. */
+  used(lane: AccountLane, repository: string | undefined): void;
+}
 
-/**
- * Asks by the first lane that may, and by at most one other when that one is throttled, can't log in, or does not see the repository.
- * Rejects with what keeps a lane from answering rather than with another lane's "not there": that one may see it.
- */
-export function makeLaneChoice({ lanes, coolDowns, logins, clock }: LaneChoiceOptions): OverLanes {
+export function makeLaneChoice({ lanes, coolDowns, logins, isDown, clock }: LaneChoiceOptions): LaneChoice {
   const seenBy = makeRecent<string>(clock, { ttlMs: limits.seenByMs, entriesMax: limits.memoriesMax });
+  const usedAt = new Map<string, number>();
+  let uses = 0;
 
-  function ordered(repository: string): AccountLane[] {
+  /** Those that can't get there last, and not at all left out: perhaps nobody can. */
+  function ordered(repository: string): readonly AccountLane[] {
     const first = seenBy.get(repository);
-    const candidates = lanes.forRepository(repository);
-    return [...candidates.filter(({ name }) => name === first), ...candidates.filter(({ name }) => name !== first)];
+    const rank = (lane: AccountLane): readonly number[] => [
+      isDown(lane) ? 1 : 0,
+      lane.name === first ? 0 : 1,
+      usedAt.get(lane.name) ?? 0,
+    ];
+    const ranked = lanes.forRepository(repository).map((lane) => ({ lane, rank: rank(lane) }));
+    return ranked
+      .sort((a, b) => a.rank.map((value, at) => value - (b.rank[at] ?? 0)).find((difference) => difference !== 0) ?? 0)
+      .map(({ lane }) => lane);
   }
 
-  return async (wanted, ask) => {
-    const errors: PullringError[] = [];
-    let used = 0;
-    const candidates = ordered(wanted.repository);
-    for (const [index, lane] of candidates.entries()) {
-      try {
-        coolDowns.check(coolDownKey(lane, wanted.kind));
-        await logins.open(lane);
-        if (used === limits.lanesPerRequestMax) break;
-        used += 1;
-        const result = await ask(lane);
-        if (errors.some((error) => error.code === "missing")) seenBy.set(wanted.repository, lane.name);
-        return result;
-      } catch (error) {
-        if (!isFinding(error)) throw error;
-        errors.push(error);
-        if (!mayPassOn(error, candidates[index + 1])) break;
+  async function check({ kind }: Wanted, lane: AccountLane): Promise<void> {
+    coolDowns.check(pauseKey(lane), coolDownKey(lane, kind));
+    await logins.open(lane);
+  }
+
+  function used(lane: AccountLane, repository: string | undefined): void {
+    usedAt.set(lane.name, (uses += 1));
+    if (repository !== undefined) seenBy.set(repository, lane.name);
+  }
+
+  const mayPassOn = (error: unknown, lane: AccountLane): error is PullringError =>
+    hasCode(error, "throttled", "missing") ||
+    (hasCode(error, "unavailable") && (error.reason === "refused" || isDown(lane)));
+
+  return {
+    used,
+    mayPassOn,
+    async ready(wanted, errors) {
+      const ready: AccountLane[] = [];
+      for (const lane of ordered(wanted.repository)) {
+        try {
+          await check(wanted, lane);
+          ready.push(lane);
+        } catch (error) {
+          if (!mayPassOn(error, lane)) throw error;
+          errors.push(error);
+        }
       }
-    }
-    throw pick(errors);
+      const reaching = ready.filter((lane) => !isDown(lane));
+      return reaching.length > 0 ? reaching : ready;
+    },
+    async over(wanted, ask) {
+      const errors: PullringError[] = [];
+      let asked = 0;
+      const candidates = ordered(wanted.repository);
+      for (const [index, lane] of candidates.entries()) {
+        try {
+          await check(wanted, lane);
+          if (asked === limits.lanesPerRequestMax) break;
+          asked += 1;
+          const result = await ask(lane);
+          // One that only stood in for another is no better than that one.
+          const isBetter = errors.every(({ code }) => code === "missing");
+          used(lane, isBetter ? wanted.repository : undefined);
+          return result;
+        } catch (error) {
+          if (!mayPassOn(error, lane)) throw error;
+          errors.push(error);
+          if (!maySeeMore(error, lane, candidates[index + 1])) break;
+        }
+      }
+      throw pick(errors);
+    },
   };
 }
 
-/** What an error says about its lane, and not about the upstream. */
-const isFinding = (error: unknown): error is PullringError =>
-  hasCode(error, "throttled", "missing") || (hasCode(error, "unavailable") && error.reason === "refused");
+/** One without an account sees nothing that an account does not, and another egress nothing that this one does not, unless the login is refused. */
+export const maySeeMore = (error: PullringError, lane: AccountLane, next: AccountLane | undefined): boolean =>
+  error.code !== "missing" ||
+  error.reason === "refused" ||
+  (next?.account !== undefined && next.account !== lane.account);
 
-/** One without an account sees nothing that an account does not, unless the account is refused. */
-const mayPassOn = (error: PullringError, next: AccountLane | undefined): boolean =>
-  error.code !== "missing" || error.reason === "refused" || next?.account !== undefined;
-
-function pick(errors: readonly PullringError[]): PullringError {
+export function pick(errors: readonly PullringError[]): PullringError {
   const telling = errors.find(({ code }) => code !== "missing") ?? errors.at(-1);
   return telling ?? new PullringError("unavailable", "no lane may ask");
 }

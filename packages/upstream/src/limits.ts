@@ -5,6 +5,9 @@ export const limits = {
   redirectsMax: 5,
   /** Short, so that with upstream gone a pull that is not cached fails within 2 s. */
   connectMs: 1_500,
+  /** Through a proxy, which connects too; and what it may say before that. */
+  tunnelMs: 4_000,
+  tunnelHeadBytesMax: 16 * 1024,
   /** From the request on the wire to its head. */
   headMs: 10_000,
   /** For a free connection; clients wait 30 s for a head (containerd 2.3). */
@@ -32,6 +35,8 @@ export const limits = {
   retryPauseMs: 100,
   /** Lanes that may send something for one request: the first and one other. */
   lanesPerRequestMax: 2,
+  /** How long a digest is known to be what a tag with priority points at. */
+  namedMs: minuteMs,
   /** How long a lane that saw what others could not is asked first. */
   seenByMs: 10 * minuteMs,
   /** How long an upstream whose HEAD of a blob told no size is asked by a range of one byte. */

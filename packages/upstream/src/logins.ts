@@ -6,7 +6,8 @@ import { limits } from "./limits.ts";
 
 /** An account's name and password, as an Authorization header (RFC 7617). */
 export interface Login {
-  readonly lane: string;
+  /** The account's name: one password, however many egresses. */
+  readonly account: string;
   readonly basic: string;
 }
 
@@ -17,6 +18,8 @@ export interface Logins {
   /** Upstream has taken these credentials. */
   accept(login: Login): void;
   isProven(login: Login): boolean;
+  /** Whether the account of a lane was refused, and is not tried again yet. */
+  isBenched(lane: AccountLane): boolean;
   /** Benches the account, longer each time; new credentials end it. Returns what to throw. */
   refuse(login: Login): PullringError;
 }
@@ -30,53 +33,58 @@ interface Standing {
 export function makeLogins({ upstream, clock, log }: { upstream: string; clock: Clock; log: Log }): Logins {
   const standings = new Map<string, Standing>();
 
-  function standingOf(lane: string): Standing {
-    const standing = standings.get(lane) ?? {};
-    standings.set(lane, standing);
+  function standingOf(account: string): Standing {
+    const standing = standings.get(account) ?? {};
+    standings.set(account, standing);
     return standing;
   }
 
-  const benched = (lane: string, leftMs: number): PullringError =>
-    new PullringError("unavailable", `${upstream} refuses the credentials of ${lane}`, {
+  const benched = (account: string, leftMs: number): PullringError =>
+    new PullringError("unavailable", `${upstream} refuses the credentials of ${account}`, {
       reason: "refused",
       retryAfterSec: Math.ceil(leftMs / 1000),
     });
 
-  function refuse({ lane, basic }: Login): PullringError {
-    const standing = standingOf(lane);
+  function refuse({ account, basic }: Login): PullringError {
+    const standing = standingOf(account);
     const { refused } = standing;
     if (refused?.basic === basic && refused.untilMs > clock.monotonic())
-      return benched(lane, refused.untilMs - clock.monotonic());
+      return benched(account, refused.untilMs - clock.monotonic());
     const times = refused?.basic === basic ? refused.times + 1 : 1;
     const pauseMs = Math.min(limits.benchMsMax, limits.benchMs * 2 ** (times - 1));
     standing.refused = { basic, times, untilMs: clock.monotonic() + pauseMs };
     delete standing.proven;
-    log.error({ upstream, lane, pauseSec: pauseMs / 1000 }, "upstream refuses the credentials of this account");
-    return benched(lane, pauseMs);
+    log.error({ upstream, account, pauseSec: pauseMs / 1000 }, "upstream refuses the credentials of this account");
+    return benched(account, pauseMs);
   }
 
-  async function read({ name, account }: AccountLane): Promise<Login | undefined> {
+  async function read({ account }: AccountLane): Promise<Login | undefined> {
     if (!account) return undefined;
     const password = await account.password.read();
-    return { lane: name, basic: `Basic ${Buffer.from(`${account.username}:${password}`).toString("base64")}` };
+    return {
+      account: account.name,
+      basic: `Basic ${Buffer.from(`${account.username}:${password}`).toString("base64")}`,
+    };
   }
 
   return {
     async open(lane) {
-      const login = await read(lane).catch(() => ({ lane: lane.name, basic: "" }));
+      const account = lane.account?.name ?? "";
+      const login = await read(lane).catch(() => ({ account, basic: "" }));
       if (!login) return undefined;
       if (login.basic === "") throw refuse(login);
-      const { refused } = standingOf(lane.name);
+      const { refused } = standingOf(account);
       const leftMs = refused?.basic === login.basic ? refused.untilMs - clock.monotonic() : 0;
-      if (leftMs > 0) throw benched(lane.name, leftMs);
+      if (leftMs > 0) throw benched(account, leftMs);
       return login;
     },
-    accept({ lane, basic }) {
-      const standing = standingOf(lane);
+    accept({ account, basic }) {
+      const standing = standingOf(account);
       standing.proven = basic;
       delete standing.refused;
     },
-    isProven: ({ lane, basic }) => standings.get(lane)?.proven === basic,
+    isProven: ({ account, basic }) => standings.get(account)?.proven === basic,
+    isBenched: ({ account }) => (standings.get(account?.name ?? "")?.refused?.untilMs ?? 0) > clock.monotonic(),
     refuse,
   };
 }

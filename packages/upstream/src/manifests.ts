@@ -3,7 +3,11 @@ import {
   PullringError,
   type ManifestAnswer,
   type ManifestHead,
+  type LaneAnswer,
+  type LaneFetch,
+  type LaneOrder,
   type ManifestSource,
+  type Repository,
 } from "@pullring/core";
 import { isDigestReference, manifestAccept, manifestTypeIn, type Reference } from "@pullring/oci";
 
@@ -15,38 +19,73 @@ import type { Answer } from "./redirects.ts";
 import type { Order } from "./registry.ts";
 import type { RegistryOf } from "./sources.ts";
 
-export function makeManifestSource(registryOf: RegistryOf): ManifestSource {
+export interface ManifestSourceOptions {
+  readonly registryOf: RegistryOf;
+  readonly laneFetch: LaneFetch | undefined;
+}
+
+export function makeManifestSource({ registryOf, laneFetch }: ManifestSourceOptions): ManifestSource {
   return {
     async head({ upstream, name }, reference, signal) {
       let head: ManifestHead | undefined;
       const order = { ...orderOf("manifest_head", name, reference), method: "HEAD", signal } as const;
-      await registryOf(upstream).ask(order, (answer, lane) => {
+      const registry = registryOf(upstream);
+      await registry.ask(order, (answer, lane) => {
         const { mediaType: claim, ...facts } = factsOf(answer, lane);
         const mediaType = manifestTypeIn(claim);
         // There are no bytes to tell better: an error page's type must not become the manifest's.
         head = mediaType === undefined ? facts : { ...facts, mediaType };
         return undefined;
       });
-      return received(head);
+      const told = received(head);
+      if (told.digest !== undefined) registry.named({ repository: name, reference }, told.digest);
+      return told;
     },
 
-    async get({ upstream, name }, reference, signal) {
-      let answer: (() => ManifestAnswer) | undefined;
-      const order = {
-        ...orderOf("manifest_get", name, reference),
-        signal,
-        retryAlso: "cut",
-        // Every GET by tag may be counted.
-        retriesMax: isDigestReference(reference) ? limits.retriesMax : 1,
-      } as const;
-      await registryOf(upstream).ask(order, (found, lane) => {
-        const body = bodyOf(found);
-        const { size: _, ...facts } = factsOf(found, lane);
-        answer = () => ({ ...facts, bytes: body.bytes() });
-        return body;
+    async get(repository, reference, signal) {
+      const { receive, answer, put } = makeReceiver();
+      const order = { ...getOrder(repository, reference), signal };
+      await registryOf(repository.upstream).askCounted(order, receive, async ({ node, name }) => {
+        if (!laneFetch) throw new PullringError("unavailable", "there are no other nodes");
+        const told = await laneFetch.fetch(node, { lane: name, repository, reference });
+        put(told.answer);
+        return told.outcome;
       });
-      return received(answer)();
+      return answer();
     },
+
+    refusal: ({ upstream, name }, reference) => registryOf(upstream).refusal({ repository: name, reference }),
+  };
+}
+
+/** For another node, which has taken from the lane's budget. */
+export async function fetchOnLane(registryOf: RegistryOf, order: LaneOrder): Promise<LaneAnswer> {
+  const { lane, repository, reference } = order;
+  const { receive, answer } = makeReceiver();
+  const outcome = await registryOf(repository.upstream).askBy(lane, getOrder(repository, reference), receive);
+  return { answer: answer(), outcome };
+}
+
+const getOrder = ({ name }: Repository, reference: Reference) =>
+  ({
+    ...orderOf("manifest_get", name, reference),
+    reference,
+    retryAlso: "cut",
+    // Every GET by tag may be counted.
+    retriesMax: isDigestReference(reference) ? limits.retriesMax : 1,
+  }) as const;
+
+function makeReceiver() {
+  let read: (() => ManifestAnswer) | undefined;
+  return {
+    receive(found: Answer, lane: AccountLane) {
+      const body = bodyOf(found);
+      const { size: _, ...facts } = factsOf(found, lane);
+      read = () => ({ ...facts, bytes: body.bytes() });
+      return body;
+    },
+    put: (answer: ManifestAnswer): void => void (read = () => answer),
+    answer: (): ManifestAnswer => received(read)(),
   };
 }
 

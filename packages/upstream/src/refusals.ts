@@ -1,7 +1,7 @@
 import { PullringError, type Clock } from "@pullring/core";
 
 import type { Log, RequestKind } from "./config.ts";
-import { everything, type CoolDowns } from "./cool-downs.ts";
+import type { CoolDowns } from "./cool-downs.ts";
 import { headerOf } from "./headers.ts";
 import type { AccountLane } from "./lanes.ts";
 import type { Answer } from "./redirects.ts";
@@ -21,6 +21,8 @@ export interface Refusal {
 export interface RefusalsOptions {
   readonly upstream: string;
   readonly coolDowns: CoolDowns;
+  /** Stops everything that goes out as this lane's does. */
+  readonly pause: (lane: AccountLane, seconds: number) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -39,17 +41,18 @@ const unsupported: Partial<Record<RequestKind, ReadonlySet<number>>> = {
 export type ErrorOf = (refusal: Refusal) => PullringError;
 
 export function makeRefusals(options: RefusalsOptions): ErrorOf {
-  const { upstream, coolDowns, clock, log } = options;
+  const { upstream, coolDowns, pause, clock, log } = options;
 
   /**
-   * A pull limit says so in JSON, and holds for one kind of request of one lane. Anything else is the abuse limit, which
-   * holds for all that comes from this address; unless it is not the registry that says so.
+   * A pull limit holds for one kind of request of one lane. Anything else is the abuse limit, which holds for all that comes from this
+   * address.
    */
   function throttled({ answer, body, kind, lane }: Refusal): PullringError {
     const pauseSec = retryAfterSec(headerOf(answer.headers, "retry-after"), clock.now());
-    const isPullLimit = !answer.direct || (kind === "token" ? isLocal(answer) : saysTooMany(answer, body));
-    coolDowns.begin(isPullLimit ? coolDownKey(lane, kind) : everything, pauseSec);
-    log.warn({ upstream, lane: lane.name, kind, pauseSec, everything: !isPullLimit }, "upstream answers 429");
+    const isLimit = isPullLimit({ answer, body, kind });
+    if (isLimit) coolDowns.begin(coolDownKey(lane, kind), pauseSec);
+    else pause(lane, pauseSec);
+    log.warn({ upstream, lane: lane.name, kind, pauseSec, everything: !isLimit }, "upstream answers 429");
     return new PullringError("throttled", `${upstream} answers 429`, { retryAfterSec: pauseSec });
   }
 
@@ -70,6 +73,10 @@ export function makeRefusals(options: RefusalsOptions): ErrorOf {
     return new PullringError("unavailable", text, { reason: "refused" });
   };
 }
+
+/** Whether a 429 says, in JSON, that too much was pulled; unless it is not the registry that says so. */
+export const isPullLimit = ({ answer, body, kind }: Omit<Refusal, "lane">): boolean =>
+  !answer.direct || (kind === "token" ? isLocal(answer) : saysTooMany(answer, body));
 
 /** The codes of an error body (distribution-spec, "Error Codes"). */
 function codesOf(body: Buffer): string[] {

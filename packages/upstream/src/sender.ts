@@ -2,7 +2,7 @@ import { PullringError, type Clock } from "@pullring/core";
 
 import packageFacts from "../package.json" with { type: "json" };
 import type { Log, RequestKind, UpstreamConfig, UpstreamEvent } from "./config.ts";
-import { everything, type CoolDowns } from "./cool-downs.ts";
+import type { CoolDowns } from "./cool-downs.ts";
 import type { AccountLane } from "./lanes.ts";
 import { limits } from "./limits.ts";
 import { follow, type Answer, type FollowedRequest, type OnAnswer } from "./redirects.ts";
@@ -22,7 +22,10 @@ export type Send = (errand: Errand, onAnswer: OnAnswer) => Promise<Answer>;
 
 export interface SenderOptions {
   readonly upstream: UpstreamConfig;
-  readonly transport: Transport;
+  /** The connections by the lane's egress. */
+  readonly transportOf: (lane: AccountLane) => Transport;
+  /** Stops everything that goes out as this lane's does. */
+  readonly pause: (lane: AccountLane, seconds: number) => void;
   readonly coolDowns: CoolDowns;
   readonly clock: Clock;
   readonly observe: (event: UpstreamEvent) => void;
@@ -37,32 +40,39 @@ const commonHeaders = { "user-agent": `pullring/${packageFacts.version}`, "accep
 export const coolDownKey = (lane: AccountLane, kind: RequestKind): string =>
   `${lane.name} ${kind.startsWith("blob") ? "blob" : kind}`;
 
+/** What stops everything of an egress. */
+export const pauseKey = ({ egress }: Pick<AccountLane, "egress">): string => `everything by ${egress.name}`;
+
 export function makeSender(options: SenderOptions): Send {
-  const { upstream, transport, coolDowns, clock, observe, onWire, log } = options;
+  const { upstream, transportOf, pause, coolDowns, clock, observe, onWire, log } = options;
   const isBurst = makeBurstMeter(clock);
   let sent = 0;
 
   /** Docker Hub's abuse answer has bare line feeds, which no strict parser reads. */
-  function asAbuse({ received }: WireError): PullringError | undefined {
+  function asAbuse({ received }: WireError, lane: AccountLane): PullringError | undefined {
     if (received === undefined) return undefined;
     const header = /^retry-after:\s*(\S+)/im.exec(received)?.[1];
     if (!isBurst() && header === undefined && !/too many requests/i.test(received)) return undefined;
     const seconds = retryAfterSec(header, clock.now());
-    coolDowns.begin(everything, seconds);
-    log.warn({ upstream: upstream.name, pauseSec: seconds }, "upstream refuses all requests for a while");
+    pause(lane, seconds);
+    log.warn(
+      { upstream: upstream.name, lane: lane.name, pauseSec: seconds },
+      "upstream refuses all requests for a while",
+    );
     return new PullringError("throttled", `${upstream.name} refuses all requests`, { retryAfterSec: seconds });
   }
 
-  function translate(error: unknown): unknown {
+  function translate(error: unknown, lane: AccountLane): unknown {
     if (!(error instanceof WireError)) return error;
-    const abuse = error.fault === "unparsable" ? asAbuse(error) : undefined;
+    const abuse = error.fault === "unparsable" ? asAbuse(error, lane) : undefined;
     if (error.fault === "forbidden") log.warn({ upstream: upstream.name }, error.message);
     return abuse ?? fromWire(error);
   }
 
   return async ({ kind, lane, request }, onAnswer) => {
-    coolDowns.check(coolDownKey(lane, kind));
+    coolDowns.check(pauseKey(lane), coolDownKey(lane, kind));
     isBurst(1);
+    const transport = transportOf(lane);
     const number = (sent += 1);
     const event = { upstream: upstream.name, kind, lane: lane.name };
     try {
@@ -73,7 +83,7 @@ export function makeSender(options: SenderOptions): Send {
       return answer;
     } catch (error) {
       observe({ ...event, status: "error" });
-      throw translate(error);
+      throw translate(error, lane);
     }
   };
 }

@@ -1,9 +1,17 @@
-import { PullringError, type BlobSource, type ListSource, type ManifestSource } from "@pullring/core";
+import {
+  PullringError,
+  type BlobSource,
+  type LaneAnswer,
+  type LaneFacts,
+  type LaneOrder,
+  type ListSource,
+  type ManifestSource,
+} from "@pullring/core";
 
 import { makeBlobSource } from "./blobs.ts";
 import type { UpstreamsOptions } from "./config.ts";
 import { makeListSource } from "./lists.ts";
-import { makeManifestSource } from "./manifests.ts";
+import { fetchOnLane, makeManifestSource } from "./manifests.ts";
 import { makeRegistry, type Registry } from "./registry.ts";
 import { makeResolver } from "./resolver.ts";
 
@@ -11,6 +19,10 @@ export interface Upstreams {
   readonly manifests: ManifestSource;
   readonly blobs: BlobSource;
   readonly lists: ListSource;
+  /** Every lane of this node, as it is now. */
+  lanes(): readonly LaneFacts[];
+  /** For a node that has no such lane itself: a counted GET by one of this node's. Rejects as ManifestSource does. */
+  fetchOnLane(order: LaneOrder): Promise<LaneAnswer>;
   /** Ends every request that runs. */
   close(): Promise<void>;
 }
@@ -31,9 +43,11 @@ export function makeUpstreams(options: UpstreamsOptions): Upstreams {
   };
 
   return {
-    manifests: makeManifestSource(registryOf),
+    manifests: makeManifestSource({ registryOf, laneFetch: options.laneFetch }),
     blobs: makeBlobSource(registryOf, options.clock),
     lists: makeListSource(registryOf),
+    lanes: () => [...registries.values()].flatMap((registry) => registry.lanes()),
+    fetchOnLane: (order) => fetchOnLane(registryOf, order),
     async close() {
       await Promise.all([...registries.values()].map((registry) => registry.close()));
     },

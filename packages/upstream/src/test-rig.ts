@@ -6,6 +6,10 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import {
   hasCode,
+  makeLocalBudgets,
+  type Budgets,
+  type LaneBoard,
+  type LaneFetch,
   type BlobHead,
   type Clock,
   type ErrorCode,
@@ -16,7 +20,9 @@ import type { Digest, Tag } from "@pullring/oci";
 import { startHub, type Hub, type HubAccount, type HubOptions } from "@pullring/testkit";
 
 import {
+  defaultEgress,
   makeUpstreams,
+  type Egress,
   type AccountConfig,
   type OnWire,
   type UpstreamConfig,
@@ -39,6 +45,11 @@ export interface RigOptions {
   readonly accounts?: readonly AccountConfig[];
   readonly clock?: Clock;
   readonly onWire?: OnWire;
+  readonly egress?: readonly Egress[];
+  readonly budgets?: Budgets;
+  readonly board?: LaneBoard;
+  readonly laneFetch?: LaneFetch;
+  readonly node?: string;
 }
 
 export interface Rig extends Upstreams {
@@ -51,7 +62,7 @@ export interface Rig extends Upstreams {
 
 /** One upstream, `docker.io`, with everything that its requests tell. */
 export function rigFor(t: TestContext, url: string, options: RigOptions = {}): Rig {
-  const { upstream, accounts = [], clock = realClock, onWire } = options;
+  const { upstream, accounts = [], clock = realClock, onWire, egress = [defaultEgress], node = "n1" } = options;
   const events: UpstreamEvent[] = [];
   const lines: unknown[] = [];
   const note = (facts: Record<string, unknown>, message: string): void => void lines.push({ ...facts, message });
@@ -70,7 +81,11 @@ export function rigFor(t: TestContext, url: string, options: RigOptions = {}): R
     accounts,
     clock,
     random: () => 0.5,
-    node: "n1",
+    node,
+    egress,
+    budgets: options.budgets ?? makeLocalBudgets({ clock }),
+    board: options.board,
+    laneFetch: options.laneFetch,
     observe: (event) => void events.push(event),
     onWire,
     log: { info: note, warn: note, error: note, debug: note },

@@ -5,6 +5,7 @@ import { Agent } from "undici";
 import { makeAddressGuard } from "./addresses.ts";
 import { makeBreaker } from "./breaker.ts";
 import type { UpstreamConfig } from "./config.ts";
+import type { Egress } from "./egress.ts";
 import { makeConnector } from "./connector.ts";
 import { exchange, type Head, type OnHead, type WireRequest } from "./exchange.ts";
 import { limits } from "./limits.ts";
@@ -12,23 +13,26 @@ import { makePace } from "./pace.ts";
 import type { Lookup } from "./resolver.ts";
 import { WireError } from "./wire-error.ts";
 
-/** The connections to one upstream: its registry, its token servers, its CDNs. */
+/** The connections to one upstream by one egress: to its registry, its token servers, its CDNs. */
 export interface Transport {
   /** See `exchange`; a host that could not be reached a moment ago is not dialled. */
   exchange(request: WireRequest, onHead: OnHead): Promise<Head>;
+  /** Whether the registry could not be reached a moment ago. */
+  isDown(): boolean;
   /** Ends every request that runs. */
   close(): Promise<void>;
 }
 
 export interface TransportOptions {
   readonly upstream: UpstreamConfig;
+  readonly egress: Egress;
   readonly clock: Clock;
   readonly resolve: Lookup;
 }
 
-export function makeTransport({ upstream, clock, resolve }: TransportOptions): Transport {
+export function makeTransport({ upstream, egress, clock, resolve }: TransportOptions): Transport {
   const trustedOrigins = new Set([upstream.url.origin, ...upstream.tokenOrigins.map((text) => new URL(text).origin)]);
-  const connection = { upstream, clock, resolve, trustedOrigins, guard: makeAddressGuard() };
+  const connection = { upstream, egress, clock, resolve, trustedOrigins, guard: makeAddressGuard() };
   const connect = makeConnector(connection);
   const breaker = makeBreaker(clock);
   const pace = makePace(upstream.bandwidthBytesPerSec, clock);
@@ -44,7 +48,7 @@ export function makeTransport({ upstream, clock, resolve }: TransportOptions): T
     }),
   };
   const agentFor = ({ bulk: isBulk, url }: WireRequest) =>
-    isBulk ? (url.protocol === "http:" ? agents.bulkPlain : agents.bulk) : agents.small;
+    isBulk ? (url.protocol === "http:" && !egress.proxy ? agents.bulkPlain : agents.bulk) : agents.small;
 
   return {
     async exchange(request, onHead) {
@@ -54,6 +58,7 @@ export function makeTransport({ upstream, clock, resolve }: TransportOptions): T
         throw new WireError("unreachable", `${request.url.host}: could not be reached a moment ago`);
       return await exchange({ dispatcher: agentFor(request), request, onHead, clock, pace, onOutcome: entered });
     },
+    isDown: () => breaker.isClosed(upstream.url.origin),
     async close() {
       await Promise.all(Object.values(agents).map((agent) => agent.destroy()));
     },

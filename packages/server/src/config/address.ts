@@ -55,4 +55,21 @@ export const networkKind: Kind<Network> = {
   parse: parseNetwork,
 };
 
+export const ipKind: Kind<string> = {
+  type: "IP address",
+  allowed: "an IPv4 or IPv6 address such as 203.0.113.10",
+  parse: (found) => (typeof found === "string" && isIP(found) !== 0 ? found : undefined),
+};
+
+/** It may hold a login; there is nothing behind its port. */
+export const proxyKind: Kind<URL> = {
+  type: "URL",
+  allowed: "http://host:port or socks5://host:port, perhaps with user:password@ before the host",
+  parse(found) {
+    if (typeof found !== "string" || !/^(?:http|socks5):\/\/[^/?#\s]+\/?$/i.test(found)) return undefined;
+    const url = URL.parse(found);
+    return url && url.hostname !== "" ? url : undefined;
+  },
+};
+
 export const formatNetwork = ({ address, prefixBits }: Network): string => `${address}/${prefixBits}`;

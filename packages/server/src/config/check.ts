@@ -1,7 +1,6 @@
 import type * as z from "zod";
 
 import { nearest } from "./nearest.ts";
-import { isNotYet } from "./not-yet.ts";
 import { isMap, valueAt, type Path } from "./path.ts";
 import { kindOf, shown, type Finding } from "./problem.ts";
 import { rules } from "./rules.ts";
@@ -51,9 +50,6 @@ function findingsOf(issue: z.core.$ZodIssue, tree: unknown): Finding[] {
 }
 
 function unknownKey(path: Path): Finding {
-  if (isNotYet(path)) {
-    return { path, found: "a key that this version does not have yet", allowed: "nothing: leave it out" };
-  }
   const shape = keyAt(schema, path.slice(0, -1))?.shape;
   const names = shape?.is === "section" ? Object.keys(shape.keys) : [];
   const likely = nearest(String(path.at(-1)), names);

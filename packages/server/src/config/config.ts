@@ -12,6 +12,8 @@ export interface Config {
   /** The closed table: what is built in and what was configured, by canonical name. */
   readonly upstreams: Readonly<Record<string, Upstream>>;
   readonly accounts: readonly Account[];
+  /** Of all nodes; at least one. */
+  readonly egress: readonly Egress[];
   readonly tags: TagFreshness;
   readonly fallback: "direct" | "hold";
   readonly clients: Clients;
@@ -63,6 +65,26 @@ export interface Upstream {
   /** 0 = no cap. */
   readonly bandwidthBytesPerSec: number;
   readonly offline: boolean;
+  /** Absent = it counts nothing. */
+  readonly quota?: Quota;
+}
+
+export interface Quota {
+  readonly anonymous: boolean;
+  readonly limit: number;
+  readonly windowSec: number;
+  readonly reserve: number;
+  /** Globs over `repository:tag`. */
+  readonly priority: readonly string[];
+}
+
+export interface Egress {
+  readonly name: string;
+  readonly localAddress?: string;
+  /** May hold a login. */
+  readonly proxy?: URL;
+  /** Ids of the nodes that have it; absent = all. */
+  readonly nodes?: readonly string[];
 }
 
 export interface Account {
@@ -73,6 +95,8 @@ export interface Account {
   readonly password: SecretSource;
   /** Globs over repository names; absent = any repository of the upstream that no other account has for itself. */
   readonly repositories?: readonly string[];
+  readonly limit?: number;
+  readonly windowSec?: number;
 }
 
 export interface TagFreshness {

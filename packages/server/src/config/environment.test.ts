@@ -167,7 +167,6 @@ const wrong: [string, string, RegExp, RegExp][] = [
   ["PULLRING_LISTEN__PORT", "x", /names no key/, /PULLRING_/],
   ["PULLRING_UPSTREAMS__DOCKER_IO__URL", "x", /part of a map or list/, /^PULLRING_UPSTREAMS with the whole as JSON$/],
   ["PULLRING_CLIENTS__TRUSTED_PROXIES__0", "x", /part of a map or list/, /^PULLRING_CLIENTS__TRUSTED_PROXIES with/],
-  ["PULLRING_EGRESS", "[]", /does not have yet/, /leave it out/],
   [
     "PULLRING_CLUSTER__MEMBERS__0__ID",
     "n1",

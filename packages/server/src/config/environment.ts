@@ -1,5 +1,4 @@
 import { folded, nearest } from "./nearest.ts";
-import { isNotYet } from "./not-yet.ts";
 import { isMap, type Path } from "./path.ts";
 import type { Problem } from "./problem.ts";
 import { keyAt, keyOf, type Key } from "./schema-tree.ts";
@@ -97,9 +96,6 @@ function insideOf(variable: string, path: Path): Problem {
 }
 
 function unknownVariable(variable: string, segments: readonly string[]): Problem {
-  if (isNotYet(segments)) {
-    return { key: variable, found: "a key that this version does not have yet", allowed: "nothing: leave it out" };
-  }
   const likely = nearest(
     segments.join("__"),
     allVariables().map((name) => name.slice(prefix.length)),

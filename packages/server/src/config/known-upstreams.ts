@@ -4,6 +4,8 @@ interface KnownUpstream {
   readonly aliases?: readonly string[];
   /** Where the registry's challenges send clients for tokens, when that is not the registry itself. */
   readonly tokenOrigins?: readonly string[];
+  /** It counts requests; what it allows stands in the schema. */
+  readonly quota?: object;
 }
 
 /** Registries that work without an entry; what an entry says goes over this, key by key. */
@@ -12,6 +14,7 @@ export const knownUpstreams: Readonly<Record<string, KnownUpstream>> = {
     url: "https://registry-1.docker.io",
     aliases: ["index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"],
     tokenOrigins: ["https://auth.docker.io"],
+    quota: {},
   },
   "ghcr.io": { url: "https://ghcr.io" },
   "quay.io": { url: "https://quay.io" },

@@ -246,22 +246,6 @@ for (const [tree, key] of wrongValues) {
   });
 }
 
-/** Keys of the contract that belong to later versions. */
-const later: [unknown, string][] = [
-  [{ upstreams: { "docker.io": { quota: { limit: 100 } } } }, "upstreams.docker.io.quota"],
-  [{ accounts: [{ ...account, limit: 200 }] }, "accounts[0].limit"],
-  [{ accounts: [{ ...account, window: "6h" }] }, "accounts[0].window"],
-  [{ egress: [] }, "egress"],
-];
-
-for (const [tree, key] of later) {
-  test(`${key} stops the start: this version does not have it yet`, async () => {
-    const [problem] = await problemsOf(load(tree));
-    assert.equal(problem?.key, key);
-    assert.match(problem.found, /does not have yet/);
-  });
-}
-
 test("an unknown key is named with its place, what is allowed there, and what was likely meant", async () => {
   const near: [unknown, string, RegExp][] = [
     [

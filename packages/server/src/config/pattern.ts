@@ -23,6 +23,13 @@ export const repositoryPatternKind = patternKind(
   () => true,
 );
 
+/** Over `repository:tag` of one upstream; without a tag it must end in what a tag can be a part of. */
+export const tagPatternKind = patternKind(
+  "a pattern over repository:tag such as library/*:latest or acme/**",
+  new RegExp(`^${word}(?:/${word})*(?::[A-Za-z0-9._*-]+)?$`),
+  (pattern) => /:[^/]*$|\*\*$/.test(pattern),
+);
+
 /** Over `upstream/repository`. A pattern without a slash could match nothing: the rule would silently never hold. */
 export const placePatternKind = patternKind(
   "a pattern over upstream/repository such as docker.io/acme/** or **",

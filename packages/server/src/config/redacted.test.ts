@@ -179,7 +179,6 @@ const leaky: [string, string | object, Environment?][] = [
     { cluster: { redis: { url: `redis://u:${canary}@redis:6379` }, peer: { secret: "s" } } },
   ],
   ["a token in a file's place", { admin: { tokenFile: canary } }],
-  ["a later version's secret", { egress: [{ password: canary }] }],
   ["wrong JSON in a variable", "", { PULLRING_ACCOUNTS: `[{"password":"${canary}"` }],
   ["text in place of JSON", "", { PULLRING_ACCOUNTS: JSON.stringify(`u:${canary}`) }],
   ["a variable of no key", "", { PULLRING_PASSWORD: canary }],

@@ -1,7 +1,7 @@
 import { formatListen, formatNetwork } from "./address.ts";
 import { clusterWords, s3Words } from "./redacted-cluster.ts";
 import { secretWords, withoutAbsent } from "./words.ts";
-import type { Account, ClientRule, Config, Upstream } from "./config.ts";
+import type { Account, ClientRule, Config, Egress, Quota, Upstream } from "./config.ts";
 import { formatDuration } from "./duration.ts";
 import { formatSize } from "./size.ts";
 
@@ -25,6 +25,7 @@ export function redacted(config: Config): Record<string, unknown> {
       Object.values(config.upstreams).map((upstream) => [upstream.name, upstreamWords(upstream)]),
     ),
     accounts: config.accounts.map(accountWords),
+    egress: config.egress.map(egressWords),
     tags: {
       fresh: formatDuration(tags.freshMs),
       staleIfError: formatDuration(tags.staleIfErrorMs),
@@ -60,16 +61,33 @@ const upstreamWords = (upstream: Upstream): Record<string, unknown> =>
     maxConnections: upstream.connectionsMax,
     maxBandwidth: formatSize(upstream.bandwidthBytesPerSec),
     offline: upstream.offline,
+    quota: upstream.quota && quotaWords(upstream.quota),
   });
 
-const accountWords = ({ name, upstream, username, password, repositories }: Account): Record<string, unknown> =>
-  withoutAbsent({
+const quotaWords = ({ windowSec, ...quota }: Quota): Record<string, unknown> => ({
+  ...quota,
+  window: formatDuration(windowSec * 1000),
+});
+
+const egressWords = ({ name, localAddress, proxy, nodes }: Egress): Record<string, unknown> =>
+  withoutAbsent({ name, localAddress, proxy: proxy && withoutLogin(proxy), nodes });
+
+function withoutLogin({ protocol, username, host }: URL): string {
+  return `${protocol}//${username === "" ? "" : "***:***@"}${host}`;
+}
+
+const accountWords = (account: Account): Record<string, unknown> => {
+  const { name, upstream, username, password, repositories, limit, windowSec } = account;
+  return withoutAbsent({
     name,
     upstream,
     username,
     ...secretWords("password", password),
     repositories,
+    limit,
+    window: windowSec === undefined ? undefined : formatDuration(windowSec * 1000),
   });
+};
 
 const ruleWords = ({ match, users, networks, deny }: ClientRule): Record<string, unknown> =>
   withoutAbsent({ match, users, networks: networks?.map(formatNetwork), deny });

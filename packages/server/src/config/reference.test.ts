@@ -7,9 +7,8 @@ import type * as z from "zod";
 
 import type { Config } from "./config.ts";
 import { loadConfig } from "./load-config.ts";
-import { notYet } from "./not-yet.ts";
 import { referenceFile, renderReference, withReference } from "./reference.ts";
-import { keyAt, keyOf } from "./schema-tree.ts";
+import { keyOf } from "./schema-tree.ts";
 import { schema } from "./schema.ts";
 
 const document = readFileSync(referenceFile, "utf8");
@@ -125,17 +124,4 @@ test("the YAML and the variables in the document's prose are right", async () =>
   const env = Object.fromEntries(lines.map((line) => [line.split("=")[0], line.replace(/^[^=]*='?|'$/g, "")]));
   assert.ok(lines.length >= 3);
   await loadConfig({ env });
-});
-
-test("no key is both there and not yet there", () => {
-  for (const row of notYet) {
-    assert.equal(
-      keyAt(
-        schema,
-        row.split(".").map((step) => (step === "*" ? "x" : step)),
-      ),
-      undefined,
-      row,
-    );
-  }
 });

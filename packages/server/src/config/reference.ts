@@ -5,7 +5,6 @@ import { stringify } from "yaml";
 import type * as z from "zod";
 
 import { knownUpstreams } from "./known-upstreams.ts";
-import { notYet } from "./not-yet.ts";
 import { keyOf, type Key, type Shape } from "./schema-tree.ts";
 import { schema } from "./schema.ts";
 
@@ -82,7 +81,6 @@ function upstreamTable(): string[] {
 
 /** The generated part of the reference. */
 export function renderReference(): string {
-  const later = notYet.map((row) => `\`${row.replace("upstreams.*", "upstreams.<host>").replace(".*", "[]")}\``);
   return [
     // The formatter would pad the tables, and every change of one row would change all.
     "<!-- prettier-ignore-start -->",
@@ -92,11 +90,6 @@ export function renderReference(): string {
     "### Registries known by name",
     "",
     ...upstreamTable(),
-    "",
-    "### Not in this version",
-    "",
-    "These keys are settled, but what they configure is not built yet. They stop the start, so that nobody relies on them:",
-    `${later.join(", ")}.`,
     "",
     "<!-- prettier-ignore-end -->",
   ].join("\n");

@@ -1,5 +1,5 @@
 import { canonicalNames } from "./canonical-names.ts";
-import type { Account, ClientRule, Clients, Config, TlsFiles, Upstream } from "./config.ts";
+import type { Account, ClientRule, Clients, Config, Egress, Quota, TlsFiles, Upstream } from "./config.ts";
 import { deepFreeze } from "./deep-freeze.ts";
 import type { NodeIdentity } from "./node-identity.ts";
 import type { Path } from "./path.ts";
@@ -9,6 +9,7 @@ import type { Settings } from "./schema.ts";
 import type { SecretSource } from "./secret-source.ts";
 
 type AccountSettings = Settings["accounts"][number];
+type EgressSettings = Partial<NonNullable<Settings["egress"]>[number]> & { readonly name: string };
 
 /** Opens the secret that is given, inline or by its `…File` twin, under `name` of the section at `path`; undefined = neither is. */
 export type OpenSecret = (path: Path, name: string, section: object) => SecretSource | undefined;
@@ -39,6 +40,7 @@ export function resolve(settings: Settings, { identity, openSecret }: ResolveOpt
       if (!password) throw new Error("an account that passed its rules has a password");
       return accountOf(account, password, canonical);
     }),
+    egress: (settings.egress ?? [{ name: "default" }]).map(egressOf),
     tags: {
       freshMs: tags.fresh,
       staleIfErrorMs: tags.staleIfError,
@@ -75,17 +77,44 @@ function upstreamOf(host: string, entry: Settings["upstreams"][string]): Upstrea
     connectionsMax: entry.maxConnections,
     bandwidthBytesPerSec: entry.maxBandwidth,
     offline: entry.offline,
+    ...(entry.quota ? { quota: quotaOf(entry.quota, host) } : {}),
   };
 }
 
+function quotaOf(
+  { window, priority, ...quota }: NonNullable<Settings["upstreams"][string]["quota"]>,
+  host: string,
+): Quota {
+  return {
+    ...quota,
+    windowSec: window / 1000,
+    priority: priority.map((pattern) => canonicalRepository(pattern, host)),
+  };
+}
+
+const egressOf = ({ name, localAddress, proxy, nodes }: EgressSettings): Egress => ({
+  name,
+  ...(localAddress === undefined ? {} : { localAddress }),
+  ...(proxy === undefined ? {} : { proxy }),
+  ...(nodes === undefined ? {} : { nodes }),
+});
+
 function accountOf(
-  { name, upstream, username, repositories }: AccountSettings,
+  { name, upstream, username, repositories, limit, window }: AccountSettings,
   password: SecretSource,
   canonical: ReadonlyMap<string, string>,
 ): Account {
   const host = canonical.get(upstream) ?? upstream;
   const patterns = repositories?.map((pattern) => canonicalRepository(pattern, host));
-  return { name, upstream: host, username, password, ...(patterns ? { repositories: patterns } : {}) };
+  return {
+    name,
+    upstream: host,
+    username,
+    password,
+    ...(patterns ? { repositories: patterns } : {}),
+    ...(limit === undefined ? {} : { limit }),
+    ...(window === undefined ? {} : { windowSec: window / 1000 }),
+  };
 }
 
 function clientsOf(

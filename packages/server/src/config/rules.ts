@@ -95,6 +95,15 @@ function checkPasswords({ accounts }: Settings, report: Report): void {
   }
 }
 
+function checkEgress({ egress = [] }: Settings, report: Report): void {
+  const names = new Set<string>();
+  for (const [at, { name, localAddress, proxy }] of egress.entries()) {
+    if (names.has(name)) report(["egress", at, "name"], `${quoted(name)} a second time`, "a name for each way out");
+    names.add(name);
+    if (localAddress !== undefined && proxy) report(["egress", at], "both of them", "localAddress or proxy");
+  }
+}
+
 function checkFreshness({ tags }: Settings, report: Report): void {
   const most = `at most tags.staleIfError (${formatDuration(tags.staleIfError)})`;
   const windows: [Path, number][] = [
@@ -136,6 +145,7 @@ export const rules: readonly Rule[] = [
   { reads: ["accounts"], check: checkAccountNames },
   { reads: ["accounts", "upstreams"], check: checkAccountUpstreams },
   { reads: ["accounts"], check: checkPasswords },
+  { reads: ["egress"], check: checkEgress },
   { reads: ["tags"], check: checkFreshness },
   { reads: ["clients"], check: checkClientRules },
   { reads: ["tags", "clients", "storage", "upstreams"], check: checkPatterns },

@@ -1,6 +1,6 @@
 import * as z from "zod";
 
-import { listenKind, networkKind } from "./address.ts";
+import { ipKind, listenKind, networkKind, proxyKind } from "./address.ts";
 import { durationKind } from "./duration.ts";
 import { knownUpstreams } from "./known-upstreams.ts";
 import {
@@ -19,7 +19,7 @@ import {
   wordKind,
 } from "./names.ts";
 import { isMap } from "./path.ts";
-import { imagePatternKind, placePatternKind, repositoryPatternKind } from "./pattern.ts";
+import { imagePatternKind, placePatternKind, repositoryPatternKind, tagPatternKind } from "./pattern.ts";
 import { scalar } from "./scalar.ts";
 import { cluster, weightKind } from "./schema-cluster.ts";
 import { s3 } from "./schema-s3.ts";
@@ -27,6 +27,26 @@ import { listOf, section, someOf } from "./schema-shapes.ts";
 import { sizeKind } from "./size.ts";
 
 const MiB = 1024 * 1024;
+
+const requestsKind = countKind(0, 100_000_000);
+
+const quota = section({
+  anonymous: scalar(flagKind)
+    .prefault(true)
+    .meta({ description: "Whether requests without a login are sent too.", example: false }),
+  limit: scalar(requestsKind).prefault(100).meta({
+    description: "Counted requests in a window for an address without a login, until the upstream has told.",
+    example: 200,
+  }),
+  window: scalar(durationKind).prefault("6h").meta({ description: "How long a window is, until then.", example: "1h" }),
+  reserve: scalar(requestsKind).prefault(0).meta({
+    description: "How many of each budget are left to the tags of `priority`.",
+    example: 20,
+  }),
+  priority: listOf(scalar(tagPatternKind))
+    .prefault([])
+    .meta({ description: "Patterns over `repository:tag` that may use the reserve.", example: ["library/postgres:*"] }),
+});
 
 const upstream = section({
   url: scalar(originKind).optional().meta({
@@ -67,6 +87,10 @@ const upstream = section({
   offline: scalar(flagKind)
     .prefault(false)
     .meta({ description: "Nothing is dialled: what is cached is served, the rest fails at once.", example: true }),
+  quota: quota.optional().meta({
+    description: "It counts requests, and these are the budgets.",
+    unset: "none; on `docker.io` its defaults",
+  }),
 });
 
 /** Entries go over what is known by name, so that one may say nothing but `offline: true`. */
@@ -109,6 +133,33 @@ const account = section({
       unset: "every repository that no other account has for itself",
       example: ["acme/**"],
     }),
+  limit: scalar(requestsKind).optional().meta({
+    description: "Counted requests in a window, until the upstream has told.",
+    unset: "that of the upstream's `quota`",
+    example: 200,
+  }),
+  window: scalar(durationKind).optional().meta({
+    description: "How long its window is, until then.",
+    unset: "that of the upstream's `quota`",
+    example: "1h",
+  }),
+});
+
+const egress = section({
+  name: scalar(nodeKind).meta({ description: "Stands in logs, metrics and lane names.", example: "a" }),
+  localAddress: scalar(ipKind).optional().meta({
+    description: "An address of this machine; a node that can't bind to it does not use this.",
+    unset: "the default route",
+    example: "203.0.113.10",
+  }),
+  proxy: scalar(proxyKind).optional().meta({
+    description: "An HTTP proxy that takes CONNECT, or a SOCKS5 proxy, instead.",
+    unset: "none",
+    example: "http://proxy:3128",
+  }),
+  nodes: someOf(scalar(nodeKind))
+    .optional()
+    .meta({ description: "Ids of the nodes that use it.", unset: "all", example: ["n1", "n2"] }),
 });
 
 const tagRule = section({
@@ -204,6 +255,9 @@ export const schema = section({
       "Registries by host. Those named below work without an entry; an entry may be partial. Nothing else is ever dialled.",
   }),
   accounts: listOf(account).prefault([]).meta({ description: "Logins at upstreams." }),
+  egress: someOf(egress)
+    .optional()
+    .meta({ description: "Ways out of the nodes.", unset: "the default route alone, as `default`" }),
   tags: section({
     fresh: scalar(durationKind)
       .prefault("60s")

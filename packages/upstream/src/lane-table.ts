@@ -1,0 +1,76 @@
+import type { LaneBoard, LaneFacts } from "@pullring/core";
+
+import type { CoolDowns } from "./cool-downs.ts";
+import type { AccountLane, Lanes } from "./lanes.ts";
+import type { Logins } from "./logins.ts";
+import { assumedKey, type Payers } from "./payers.ts";
+import { pauseKey } from "./sender.ts";
+
+export interface LaneTableOptions {
+  readonly upstream: string;
+  readonly lanes: Lanes;
+  readonly coolDowns: CoolDowns;
+  readonly logins: Logins;
+  readonly payers: Payers;
+  readonly isDown: (lane: AccountLane) => boolean;
+  /** False: the upstream counts nothing. */
+  readonly isCounted: boolean;
+  readonly board: LaneBoard | undefined;
+}
+
+/** The lanes of this node at one upstream, as others are told of them. */
+export interface LaneTable {
+  facts(): readonly LaneFacts[];
+  /** Lanes of other nodes at this upstream. */
+  others(): readonly LaneFacts[];
+  /** Stops everything that goes out by this lane's address, on every node that has the same. */
+  pause(lane: AccountLane, seconds: number): void;
+  close(): void;
+}
+
+export function makeLaneTable(options: LaneTableOptions): LaneTable {
+  const { upstream, lanes, coolDowns, logins, payers, isDown, isCounted, board } = options;
+
+  function benchOf(lane: AccountLane): string | undefined {
+    if (coolDowns.isCooling(pauseKey(lane))) return "paused";
+    if (logins.isBenched(lane)) return "login";
+    return isDown(lane) ? "egress" : undefined;
+  }
+
+  /** The address that an upstream sees, as far as it has named it to somebody without a login. */
+  function addressOf({ egress, node }: AccountLane): string {
+    const nobody = lanes.all.find((lane) => lane.egress === egress && lane.account === undefined);
+    const source = nobody && payers.of(nobody).source;
+    if (source !== undefined) return `${upstream} source:${source}`;
+    return assumedKey(upstream, { name: "", access: "public", egress, node });
+  }
+
+  const begin = (lane: AccountLane, seconds: number): void => coolDowns.begin(pauseKey(lane), seconds);
+  const stop = board?.onPause(({ key, forSec }) => {
+    for (const lane of lanes.all) if (addressOf(lane) === key) begin(lane, forSec);
+  });
+
+  return {
+    facts: () =>
+      lanes.all.map((lane) => {
+        const { key, source, isUnmetered } = payers.of(lane);
+        return {
+          name: lane.name,
+          upstream,
+          account: lane.account?.name,
+          egress: lane.egress.name,
+          node: lane.node,
+          budget: isCounted ? key : undefined,
+          source,
+          unmetered: isUnmetered,
+          benched: benchOf(lane),
+        };
+      }),
+    others: () => board?.others().filter((lane) => lane.upstream === upstream) ?? [],
+    pause(lane, seconds) {
+      begin(lane, seconds);
+      board?.pause({ key: addressOf(lane), forSec: seconds });
+    },
+    close: () => stop?.(),
+  };
+}
