@@ -41,7 +41,6 @@ export class ClusterEvents implements EventsView {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    for (const { out } of this.#listeners) out.cut();
     await Promise.all([this.#asking, this.#options.feed.close()]);
   }
 

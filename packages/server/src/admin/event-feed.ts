@@ -90,7 +90,9 @@ export class EventFeed {
     return { cursor: `${this.#boot}.${this.#last}`, events };
   }
 
+  /** Those who listen are told what has changed until now: that this node leaves, mostly. */
   async close(): Promise<void> {
+    if (this.#isWanted() && !this.#closing.signal.aborted) this.#note((words) => this.tell(words));
     this.#closing.abort();
     await this.#looking;
   }

@@ -114,6 +114,6 @@ export interface Warmer {
 export interface EventsView {
   /** Tells until the outlet ends; `selfOnly`: what happens on this node. Throws AdminProblem when too many listen. */
   open(selfOnly: boolean): (out: Outlet) => Promise<void>;
-  /** Looks at nothing any more. */
+  /** Looks at nothing any more, and tells the last of it; outlets are ended by who opened them. */
   close(): Promise<void>;
 }

@@ -42,8 +42,8 @@ export function makeAdminApi({ log, ...facts }: AdminApiOptions): (app: FastifyI
       for (const call of [...calls, document]) api.route(scope, call);
       // Before the listener closes what is still open: whoever listens gets a clean end.
       scope.addHook("preClose", async () => {
-        api.end();
         await facts.events.close();
+        api.end();
       });
       done();
     });
