@@ -6,9 +6,12 @@ import { after, before, suite, test } from "node:test";
 import { ask, eventually, mediaTypes } from "@pullring/testkit";
 
 import { startCluster, needsCluster, type Cluster } from "../real/cluster.ts";
+import type { ClusterNode } from "../real/cluster-node.ts";
 import { pull } from "../real/http.ts";
 
 const accept = mediaTypes.ociManifest;
+
+type Json = Readonly<Record<string, unknown>>;
 
 interface Purged {
   readonly nodes: readonly { readonly node: string }[];
@@ -115,5 +118,52 @@ suite("a purge on three nodes that share a bucket", { skip: needsCluster({ s3: t
     assert.deepEqual([await onDisks(records(repository)), await inS3(records(repository))], [[], []]);
     assert.deepEqual(await onDisks(records(neighbour)), kept);
     assert.ok((await inS3(records(neighbour))).length > 3);
+  });
+
+  const tell = async (node: ClusterNode | undefined, path: string): Promise<Json> => {
+    const { status, body } = await ask(`${node?.adminUrl}/admin/v1/${path}`);
+    assert.equal(status, 200, body.toString());
+    return JSON.parse(body.toString()) as Json;
+  };
+  const nodesIn = (rows: readonly Json[]): unknown[] => [...new Set(rows.map(({ node }) => node))].sort();
+
+  test("any node tells what all of them hold, where a digest is, and what happens on each", async () => {
+    const repository = "acme/told";
+    cluster.hub.content.addImage({ repository, tag: "1", layers: [300_000] });
+    const [asked, , third] = cluster.nodes;
+    const ended = new AbortController();
+    const response = await fetch(`${asked?.adminUrl}/admin/v1/events`, { signal: ended.signal });
+    let events = "";
+    const reading = (async (): Promise<void> => {
+      for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>)
+        events += Buffer.from(chunk).toString();
+    })().catch(() => {});
+    const { layer } = await pullEverywhere(repository);
+    await eventually(async () => (await inS3(tailOf(layer))).some((key) => key.includes("/blobs/")));
+
+    const { tiers } = (await tell(asked, "cache")) as { tiers: Json[] };
+    assert.deepEqual(nodesIn(tiers), ["n1", "n2", "n3"]);
+    const { images, next } = (await tell(asked, `images?match=${repository}&limit=1`)) as {
+      images: Json[];
+      next: null;
+    };
+    assert.deepEqual([nodesIn(images), next], [["n1", "n2", "n3"], null]);
+    const { nodes, s3, owner } = (await tell(asked, `blobs/${layer}`)) as Json & { nodes: Json[] };
+    assert.deepEqual([nodesIn(nodes), s3], [["n1", "n2", "n3"], { state: "held", size: 300_000 }]);
+    assert.ok(nodes.some(({ node, disk }) => node === owner && disk === true));
+    for (const { repositories } of nodes) assert.deepEqual(repositories, [`docker.io/${repository}`]);
+
+    await purge(`blobs/${layer}`);
+    const told = (): Json[] => [...events.matchAll(/^data: (.*)$/gm)].map(([, text = ""]) => JSON.parse(text) as Json);
+    const purgedOn = (id: string): boolean =>
+      told().some(({ node, kind, purged }) => node === id && kind === "purge" && purged === layer);
+    await eventually(() => ["n1", "n2", "n3"].every(purgedOn), { timeoutMs: 15_000 });
+    await third?.kill();
+    const { missing } = (await tell(asked, "cache")) as { missing: string[] };
+    assert.deepEqual(missing, ["n3"]);
+    assert.deepEqual(((await tell(asked, "cache?node=self")) as { missing: string[] }).missing, []);
+    await eventually(() => told().some((each) => String(each["missing"]) === "n3"), { timeoutMs: 15_000 });
+    ended.abort();
+    await reading;
   });
 });
