@@ -141,8 +141,8 @@ export function advance(row: BudgetRow, moment: Moment): void {
   for (const [id, flight] of row.flights) {
     if (moment.now - flight.at < limits.flightMs) continue;
     row.flights.delete(id);
-    // It was lost before whatever is being done now.
-    spend(row, flight, { ...moment, seq: moment.seq - 1 });
+    // Upstream has had a minute for it: whatever is asked after the last thing that was done here contains it.
+    spend(row, flight, { ...moment, seq: Math.max(row.takenSeq, row.heard.at(-1)?.seq ?? 0) });
   }
   if (row.coolUntil !== undefined && moment.now >= row.coolUntil) row.coolUntil = undefined;
   if (row.endsAt === undefined || moment.now < row.endsAt) return;
@@ -251,10 +251,10 @@ const windowUntil = (now: number, windowSec: number): Pick<BudgetRow, "beganAt" 
 function settleWindow(row: BudgetRow, next: { used: number; isCounted: boolean }, { now }: Moment): void {
   const { used, isCounted } = next;
   const window = windowUntil(now, row.windowSec);
-  // A counted one adds itself; an upstream that counts every second one is no reason to see a refill where there can't be one.
-  const least =
-    isCounted && row.beganAt !== undefined && row.beganAt <= (window.beganAt ?? 0) ? row.used + 1 : row.used;
-  if (used + row.guessed < least) return refill(row, { ...window, used, beganAt: row.exactAt ?? window.beganAt });
+  // Where there can't be one yet, guesses that were wrong and an upstream that counts every second one look like a refill.
+  const mayBeOver = row.beganAt !== undefined && row.beganAt <= now - row.windowSec * 1_000;
+  const least = mayBeOver ? row.used + (isCounted ? 1 : 0) : row.used - row.guessed;
+  if (used < least) return refill(row, { ...window, used, beganAt: row.exactAt ?? window.beganAt });
   if (used === 0) row.beganAt = row.endsAt = undefined;
   else if (row.endsAt === undefined) Object.assign(row, window);
 }
