@@ -54,7 +54,6 @@ export function makeConnector(options: ConnectorOptions): buildConnector.connect
       timeout: 0,
       ...(onread && { onread }),
       ...(ca !== undefined && { ca }),
-      ...(localAddress !== undefined && { localAddress }),
     };
     return {
       open: buildConnector({ ...common, lookup: openly }) as Dial,
@@ -87,7 +86,9 @@ export function makeConnector(options: ConnectorOptions): buildConnector.connect
     if (proxy) return through(proxy, target, callback);
     const done = new AbortController();
     const dial = trusted ? dials.open : dials.guarded;
-    const socket = dial(target, (...args) => {
+    // The connector takes it from here, and not from its own options.
+    const from = localAddress === undefined ? target : { ...target, localAddress };
+    const socket = dial(from, (...args) => {
       done.abort();
       callback(...args);
     });

@@ -41,16 +41,16 @@ export type SendCounted = (order: CountedOrder, ways: CountedWays) => Promise<vo
 export function makeCounted({ choice, lanes, spending, payers, others }: CountedOptions): SendCounted {
   const sounding = new Map<string, Promise<unknown>>();
 
-  /** Nobody knows what a lane has left that was never asked: HEAD is free, and tells. Once for all who wait. */
-  function sound(lane: AccountLane, ways: CountedWays): Promise<unknown> {
-    const running =
-      sounding.get(lane.name) ??
-      ways
-        .sound(lane)
-        .catch(() => {})
-        .finally(() => sounding.delete(lane.name));
-    sounding.set(lane.name, running);
-    return running;
+  /** Nobody knows what a lane has left that was never asked: HEAD is free, and tells. Once for all who wait, whatever comes of it. */
+  async function soundAll(own: readonly AccountLane[], ways: CountedWays): Promise<void> {
+    const unheard = own.filter((lane) => !payers.of(lane).isHeard);
+    await Promise.all(
+      unheard.map((lane) => {
+        const running = sounding.get(lane.name) ?? ways.sound(lane).catch(() => {});
+        sounding.set(lane.name, running);
+        return running;
+      }),
+    );
   }
 
   const mayAsk = (order: CountedOrder, { account, benched, budget }: LaneFacts): boolean =>
@@ -74,19 +74,25 @@ export function makeCounted({ choice, lanes, spending, payers, others }: Counted
     lane: AccountLane,
     { take, ways, onSend }: { take: Take; ways: CountedWays; onSend: () => void },
   ): Promise<void> {
-    let purse = purseOf(order, lane, take);
+    const purse = purseOf(order, lane, take);
     try {
-      if (!payers.of(lane).isHeard) {
-        purse.close();
-        await sound(lane, ways);
-        purse = purseOf(order, lane, (await spending.take(order, [lane], [])).take);
-      }
       onSend();
       await ways.send(lane, purse);
       choice.used(lane, order.repository);
     } finally {
       purse.close();
     }
+  }
+
+  /** Other nodes' lanes of which upstream has not told yet come last: their budgets may be known by another name there. */
+  async function take(order: CountedOrder, own: readonly AccountLane[], foreign: readonly LaneFacts[]): Promise<Taken> {
+    const heard = foreign.filter(({ source, unmetered }) => source !== undefined || unmetered);
+    const refused = (error: unknown): Promise<Taken> => {
+      if (heard.length === foreign.length) throw error;
+      return spending.take(order, own, foreign);
+    };
+    if (own.length + heard.length === 0) return spending.take(order, own, foreign);
+    return spending.take(order, own, heard).catch(refused);
   }
 
   return async (order, ways) => {
@@ -99,9 +105,10 @@ export function makeCounted({ choice, lanes, spending, payers, others }: Counted
       const own = (await choice.ready(wanted, errors)).filter(({ name }) => !tried.has(name));
       const foreign = others().filter((lane) => mayAsk(order, lane) && !tried.has(lane.name));
       if (own.length + foreign.length === 0) break;
+      await soundAll(own, ways);
       let taken: Taken;
       try {
-        taken = await spending.take(order, own, foreign);
+        taken = await take(order, own, foreign);
       } catch (error) {
         if (!(error instanceof PullringError)) throw error;
         errors.push(error);
@@ -163,8 +170,12 @@ export function settle(
   if (isLimit) {
     const exhaustedForSec = retryAfter === undefined ? undefined : retryAfterSec(retryAfter, clock.now());
     take.settle({ exhaustedForSec });
-  } else take.settle(told ?? ([401, 403, 429].includes(answer.status) ? "unspent" : "spent"));
+  } else take.settle(told ?? (isFree(answer, lane) ? "unspent" : "spent"));
 }
+
+/** Refused before it was counted; or an image that is exempt, which an address is not charged for and is told nothing of. */
+const isFree = ({ status }: Answer, { account }: AccountLane): boolean =>
+  [401, 403, 429].includes(status) || (status === 200 && account === undefined);
 
 /** What a request without an answer means: one that never left was not counted. */
 export const unanswered = (error: unknown): "spent" | "unspent" => {

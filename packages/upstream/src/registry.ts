@@ -71,6 +71,8 @@ type Elsewhere = (lane: LaneFacts) => Promise<Told | "spent">;
 export interface RegistryOptions extends Omit<UpstreamsOptions, "upstreams"> {
   readonly upstream: UpstreamConfig;
   readonly resolve: Lookup;
+  /** Something may have changed of the lanes. */
+  readonly onLanes: () => void;
 }
 
 /** Where a registry sends us with a signature; 401, 403 and 410 there mean that it has run out. */
@@ -82,7 +84,7 @@ export function makeRegistry(options: RegistryOptions): Registry {
   const { upstream, clock, random } = options;
   const { transports, lanes, payers, spending, table, choice, send, logins, authorizer, errorOf, base } =
     makeParts(options);
-  const { budgets } = options;
+  const { budgets, onLanes } = options;
 
   /** Resolves to a refusal, or to undefined when the answer was received. */
   async function once(order: Order, { lane, grant, purse }: OnLane & { grant: Grant }, receive: Receive) {
@@ -105,6 +107,8 @@ export function makeRegistry(options: RegistryOptions): Registry {
     } catch (error) {
       take?.settle(unanswered(error));
       throw error;
+    } finally {
+      if (spending) onLanes();
     }
   }
 
@@ -162,11 +166,12 @@ export function makeRegistry(options: RegistryOptions): Registry {
       const lane = lanes.forRepository(order.repository).find((one) => one.name === name);
       if (!lane) throw new PullringError("unavailable", "this node has no such lane");
       let outcome: Told | "spent" = "spent";
-      const settle: Take["settle"] = (found) => {
-        if (typeof found === "object" && "remaining" in found) outcome = found;
-      };
       // What was taken is in the hands of who asked, for one request.
       let left = 1;
+      const settle: Take["settle"] = (found) => {
+        if (typeof found === "object" && "remaining" in found) outcome = found;
+        if (found === "unspent") left += 1;
+      };
       const next = (): Promise<Take> => {
         if ((left -= 1) < 0) throw new PullringError("throttled", "one request was allowed");
         return Promise.resolve({ key: payers.of(lane).key, settle });

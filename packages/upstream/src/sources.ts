@@ -2,6 +2,7 @@ import {
   PullringError,
   type BlobSource,
   type LaneAnswer,
+  type LaneBoard,
   type LaneFacts,
   type LaneOrder,
   type ListSource,
@@ -32,9 +33,16 @@ export type RegistryOf = (upstream: string) => Registry;
 /** All registries of the configuration behind core's ports. A closed table: no other host is ever asked. */
 export function makeUpstreams(options: UpstreamsOptions): Upstreams {
   const resolve = makeResolver(options.clock);
+  const tell = makeTeller(options.board, () => lanes());
   const registries = new Map(
-    options.upstreams.map((upstream) => [upstream.name, makeRegistry({ ...options, upstream, resolve })]),
+    options.upstreams.map((upstream) => [
+      upstream.name,
+      makeRegistry({ ...options, upstream, resolve, onLanes: tell }),
+    ]),
   );
+
+  const lanes = (): readonly LaneFacts[] => [...registries.values()].flatMap((registry) => registry.lanes());
+  tell();
 
   const registryOf: RegistryOf = (upstream) => {
     const registry = registries.get(upstream);
@@ -46,10 +54,23 @@ export function makeUpstreams(options: UpstreamsOptions): Upstreams {
     manifests: makeManifestSource({ registryOf, laneFetch: options.laneFetch }),
     blobs: makeBlobSource(registryOf, options.clock),
     lists: makeListSource(registryOf),
-    lanes: () => [...registries.values()].flatMap((registry) => registry.lanes()),
+    lanes,
     fetchOnLane: (order) => fetchOnLane(registryOf, order),
     async close() {
       await Promise.all([...registries.values()].map((registry) => registry.close()));
     },
+  };
+}
+
+/** Tells the other nodes of this one's lanes, where there is something new to tell. */
+function makeTeller(board: LaneBoard | undefined, lanes: () => readonly LaneFacts[]): () => void {
+  let told = "";
+  return () => {
+    // What has no budget is of no use to another node.
+    const facts = board ? lanes().filter(({ budget }) => budget !== undefined) : [];
+    const text = JSON.stringify(facts);
+    if (!board || text === told) return;
+    told = text;
+    board.publish(facts);
   };
 }

@@ -85,12 +85,14 @@ export function makeSpending({ upstream, quota, budgets, payers, clock }: Spendi
 
   return {
     async take(order, lanes, others) {
+      // As it is now: an answer that comes meanwhile may name the payer otherwise.
+      const keys = new Map(lanes.map((lane) => [lane, payers.of(lane).key]));
       const taking = await budgets.take(wishesOf(order, lanes, others));
       if (taking.state === "empty") throw empty(taking.retryAfterSec);
       const { take } = taking;
       return {
         take,
-        lanes: lanes.filter((lane) => payers.of(lane).key === take.key),
+        lanes: lanes.filter((lane) => keys.get(lane) === take.key),
         others: others.filter(({ budget }) => budget === take.key),
       };
     },
