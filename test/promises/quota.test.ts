@@ -21,8 +21,8 @@ suite("a cluster with several addresses and accounts", { skip: needsCluster(), t
     assert.deepEqual(new Set(await pullTags(cluster, names.slice(all / 2, all))), new Set([200]));
     assert.deepEqual([countedGets(hub), throttled(hub)], [all, 0]);
     hub.ledger.clear();
-    const { status, headers } = await pull(`${cluster.nodes[0]?.url}/v2/${names[all]}/manifests/1`);
-    assert.deepEqual([status, headers["retry-after"] !== undefined], [503, true]);
+    const { status } = await pull(`${cluster.nodes[0]?.url}/v2/${names[all]}/manifests/1`);
+    assert.equal(status, 503);
     assert.deepEqual(hub.ledger.filter({}), []);
   });
 });
