@@ -99,7 +99,7 @@ test("warm tells each step in a line of its own where nobody watches a bar, and 
     "docker.io/library/alpine:3  sha256:abababababab  2 blobs, 2.0 KiB",
     "  sha256:abababababab  1.0 KiB  fetched",
     "  sha256:abababababab  1.0 KiB  held",
-    "1 images: 1 blobs came (1.0 KiB), 1 were there (1.0 KiB), 1.2 s",
+    "1 image: 1 blobs came (1.0 KiB), 1 were there (1.0 KiB), 1.2 s",
     "",
   ]);
   const [asked] = seen;

@@ -71,5 +71,5 @@ function textOf({ images, failed, blobs, bytes, ms }: Summary): string {
   const failures = failed > 0 ? `; ${failed} of them not whole` : "";
   const came = `${blobs.fetched} blobs came (${bytesText(bytes.fetched)})`;
   const seconds = (ms / 1000).toFixed(1);
-  return `${images} images${failures}: ${came}, ${blobs.held} were there (${bytesText(bytes.held)}), ${seconds} s\n`;
+  return `${images} ${images === 1 ? "image" : "images"}${failures}: ${came}, ${blobs.held} were there (${bytesText(bytes.held)}), ${seconds} s\n`;
 }

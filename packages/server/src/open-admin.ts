@@ -12,6 +12,7 @@ import {
   makeAdminApi,
   makeHeldHere,
   makePurger,
+  makeWarmBudget,
   servePage,
   tellHeld,
   warm,
@@ -123,11 +124,11 @@ function sourcesOf({ cache }: AdminSide, { health, ring, held }: Looked): EventS
   };
 }
 
-function warmParts({ clock }: Parts, { cache, storage: { s3 } }: AdminSide): Parameters<typeof warm>[0] {
+function warmParts({ config, clock }: Parts, { cache, quota, storage: { s3 } }: AdminSide): Parameters<typeof warm>[0] {
   const isHeld = async (repository: Repository, digest: Digest): Promise<boolean> =>
     (await cache.manifests.isHeld(repository, digest)) || (await s3?.blobs.stat(digest)) !== undefined;
-  // Budgets refuse it as they refuse clients.
-  return { cache, clock, isHeld, mayAsk: () => Promise.resolve() };
+  const reserveOf = (upstream: string): number => config.upstreams[upstream]?.quota?.reserve ?? 0;
+  return { cache, clock, isHeld, mayAsk: makeWarmBudget({ quota, reserveOf }) };
 }
 
 function purgerOf(

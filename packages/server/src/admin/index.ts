@@ -13,4 +13,5 @@ export { quotaOf, type QuotaView } from "./quota-calls.ts";
 export { makePurger } from "./purger.ts";
 export { servePage } from "./serve-page.ts";
 export { warm } from "./warm.ts";
+export { makeWarmBudget } from "./warm-budget.ts";
 export { makeAdminApi, type AdminApiOptions } from "./serve-admin.ts";
