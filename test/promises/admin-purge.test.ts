@@ -125,7 +125,7 @@ suite("a purge on three nodes that share a bucket", { skip: needsCluster({ s3: t
     assert.equal(status, 200, body.toString());
     return JSON.parse(body.toString()) as Json;
   };
-  const nodesIn = (rows: readonly Json[]): unknown[] => [...new Set(rows.map(({ node }) => node))].sort();
+  const nodesIn = (rows: readonly Json[]): unknown[] => [...new Set(rows.map(({ node }) => String(node)))].sort();
 
   test("any node tells what all of them hold, where a digest is, and what happens on each", async () => {
     const repository = "acme/told";
