@@ -53,7 +53,9 @@ export function openRedisSide(parts: Parts, { config, self, members, onPurge }: 
     observe: ({ outcome }) => metrics.lease(outcome),
   });
   const purges = makeRedisPurges({ redis, clock, onPurge });
-  const budgets = makeRedisBudgets({ redis, self, clock, log, nodes: () => Math.max(1, members().length) });
+  const counted = Object.values(parts.config.upstreams).flatMap(({ name, quota }) => (quota ? [name] : []));
+  const nodes = (): number => Math.max(1, members().length);
+  const budgets = makeRedisBudgets({ redis, self, clock, log, nodes, upstreams: counted });
   const isMember = (node: string): boolean => members().includes(node);
   const board = openLaneBoard({ store: redisBoard(redis), self, isMember, clock, random: systemRandom });
   return {

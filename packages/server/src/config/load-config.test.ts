@@ -40,6 +40,7 @@ test("without file and environment, every default of the contract holds", async 
     node: { id: "n1", ringName: "n1", weight: 1 },
     default: "docker.io",
     accounts: [],
+    egress: [{ name: "default" }],
     tags: { freshMs: 60_000, staleIfErrorMs: 30 * 86_400_000, refreshHot: false, rules: [] },
     fallback: "direct",
     clients: {
@@ -62,7 +63,9 @@ test("without file and environment, every default of the contract holds", async 
     connectionsMax: 64,
     bandwidthBytesPerSec: 0,
     offline: false,
+    quota: { anonymous: true, limit: 100, windowSec: 21_600, reserve: 0, priority: [] },
   });
+  assert.ok(Object.values(upstreams).every(({ name, quota }) => name === "docker.io" || quota === undefined));
   assert.deepEqual(upstreams["registry.gitlab.com"]?.tokenOrigins, ["https://gitlab.com"]);
   assert.deepEqual(upstreams["ghcr.io"]?.tokenOrigins, ["https://ghcr.io"]);
   assert.equal(upstreams["constructor"], undefined);
@@ -76,7 +79,12 @@ test("every key of this version is understood", async () => {
     node: { id: "n7", ringName: "n7:5000", weight: 3 },
     default: "index.docker.io",
     upstreams: {
-      "docker.io": { offline: true, maxBandwidth: "1MB", maxConnections: 8 },
+      "docker.io": {
+        offline: true,
+        maxBandwidth: "1MB",
+        maxConnections: 8,
+        quota: { reserve: 5, priority: ["alpine:*"] },
+      },
       "registry.local:5000": {
         url: "http://10.0.0.9:5000/",
         aliases: ["registry.local"],
@@ -84,7 +92,19 @@ test("every key of this version is understood", async () => {
         ca: "/ca",
       },
     },
-    accounts: [{ ...account, upstream: "registry-1.docker.io", repositories: ["acme/**", "alpine"] }],
+    accounts: [
+      {
+        ...account,
+        upstream: "registry-1.docker.io",
+        repositories: ["acme/**", "alpine"],
+        limit: 200,
+        window: "1h",
+      },
+    ],
+    egress: [
+      { name: "a", localAddress: "2001:db8::1" },
+      { name: "b", proxy: "socks5://user:word@proxy:1080", nodes: ["n1"] },
+    ],
     tags: {
       fresh: "5s",
       staleIfError: "1h",
@@ -111,6 +131,10 @@ test("every key of this version is understood", async () => {
     admin: { listen: { host: "127.0.0.1", port: 6000 }, hosts: ["pullring.example.org", "10.0.0.1"] },
     node: { id: "n7", ringName: "n7:5000", weight: 3 },
     default: "docker.io",
+    egress: [
+      { name: "a", localAddress: "2001:db8::1" },
+      { name: "b", proxy: new URL("socks5://user:word@proxy:1080"), nodes: ["n1"] },
+    ],
     tags: {
       freshMs: 5_000,
       staleIfErrorMs: 3_600_000,
@@ -141,6 +165,8 @@ test("every key of this version is understood", async () => {
     upstream: "docker.io",
     username: "u",
     repositories: ["acme/**", "library/alpine"],
+    limit: 200,
+    windowSec: 3600,
   });
   assert.equal(password.read(), "p");
   assert.deepEqual(upstreams["registry.local:5000"], {
@@ -156,6 +182,8 @@ test("every key of this version is understood", async () => {
   });
   const hub = upstreams["docker.io"];
   assert.deepEqual([hub?.url.origin, hub?.offline, hub?.connectionsMax], ["https://registry-1.docker.io", true, 8]);
+  const quota = { anonymous: true, limit: 100, windowSec: 21_600, reserve: 5, priority: ["library/alpine:*"] };
+  assert.deepEqual(hub?.quota, quota);
 });
 
 /** One wrong value each: the tree and the key that must be named. */
@@ -172,6 +200,16 @@ const wrongValues: [unknown, string][] = [
   [{ tls: "/c" }, "tls"],
   [{ tls: { cert: "", key: "/k" } }, "tls.cert"],
   [{ admin: "127.0.0.1:5001" }, "admin"],
+  [{ egress: [] }, "egress"],
+  [{ egress: [{ name: "a" }, { name: "a" }] }, "egress[1].name"],
+  [{ egress: [{ name: "a", localAddress: "nowhere" }] }, "egress[0].localAddress"],
+  [{ egress: [{ name: "a", proxy: "ftp://p" }] }, "egress[0].proxy"],
+  [{ egress: [{ name: "a", proxy: "http://p:1", localAddress: "::1" }] }, "egress[0]"],
+  [{ upstreams: { "docker.io": { quota: { limit: -1 } } } }, "upstreams.docker.io.quota.limit"],
+  [
+    { upstreams: { "docker.io": { quota: { priority: ["library/alpine"] } } } },
+    "upstreams.docker.io.quota.priority[0]",
+  ],
   [{ node: { id: "a@b" } }, "node.id"],
   [{ default: "Docker.io" }, "default"],
   [{ default: "example.org" }, "default"],

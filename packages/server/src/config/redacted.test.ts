@@ -201,3 +201,10 @@ for (const [what, tree, env] of leaky) {
     }
   });
 }
+
+test("the login of a proxy is not shown", async () => {
+  const config = await load(JSON.stringify({ egress: [{ name: "p", proxy: `http://u:${canary}@proxy:3128` }] }), {});
+  const text = JSON.stringify(redacted(config));
+  assert.ok(!text.includes(canary), text);
+  assert.match(text, /http:\/\/\*\*\*:\*\*\*@proxy:3128/);
+});

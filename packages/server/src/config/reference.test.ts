@@ -73,6 +73,7 @@ test("the documented defaults, written into a file, change nothing", async () =>
     tls: _tls,
     cluster: _cluster,
     ledger: _ledger,
+    egress: _egress,
     clients,
     storage,
     ...rest
@@ -100,8 +101,8 @@ const ways: readonly RegExp[] = [
 for (const excluded of ways) {
   test(`the documented examples but ${excluded.source} are a configuration`, async () => {
     const { cluster, ...rest } = treeOf(schema, (key) => key.meta["example"]) as { cluster: unknown };
-    const secretFiles = /^(?:password|token|secretAccessKey)File$/;
-    const config = await load({ ...(without(secretFiles, rest) as object), cluster: without(excluded, cluster) });
+    const others = /^(?:(?:password|token|secretAccessKey)File|proxy)$/;
+    const config = await load({ ...(without(others, rest) as object), cluster: without(excluded, cluster) });
     assert.equal(config.upstreams["registry.example.org"]?.connectionsMax, 16);
     assert.equal(config.clients.rules[0]?.users?.[0], "ci");
     assert.equal(config.cluster?.peer.listen.port, 5002);
