@@ -137,11 +137,16 @@ suite("a cluster among strangers", { skip: needsCluster(), timeout: 120_000 }, (
     return [...Object.values(secrets), ...new Set(given.filter((token) => token !== ""))];
   };
 
+  /** Listened to all the time. */
+  const stream = "/admin/v1/events";
+
   /** Whatever the admin listener says without being asked to change anything. */
   async function adminAnswers({ adminUrl }: ClusterNode): Promise<string> {
     const { body } = await ask(`${adminUrl}/admin/v1/openapi.json`);
     const { paths } = JSON.parse(body.toString()) as { paths: Record<string, object> };
-    const told = Object.keys(paths).filter((path) => "get" in (paths[path] ?? {}) && !path.includes("{"));
+    const told = Object.keys(paths).filter(
+      (path) => "get" in (paths[path] ?? {}) && !path.includes("{") && path !== stream,
+    );
     assert.ok(told.includes("/admin/v1/config"), told.join());
     const targets = [...told, "/metrics", "/readyz", "/admin/v1/ring/owner?key=docker.io/library/alpine:3"];
     const answers = await Promise.all(targets.map((target) => ask(adminUrl + target)));
@@ -166,6 +171,7 @@ suite("a cluster among strangers", { skip: needsCluster(), timeout: 120_000 }, (
       assertNoSecret(`the admin listener of ${node.id}`, await adminAnswers(node), known);
       assertNoSecret(`the disk of ${node.id}`, await filesOf(node), known);
     }
+    for (const told of rig.events) assertNoSecret("the stream of events", told(), known);
     assertNoSecret("Redis", rig.monitored(), known);
     assertNoSecret("the wire between nodes", recordedBytes(), known);
     const requests = rig.s3.requests.map(({ target, headers }) => target + JSON.stringify(headers)).join("\n");
@@ -196,7 +202,8 @@ suite("a cluster among strangers", { skip: needsCluster(), timeout: 120_000 }, (
       timeoutMs: 20_000,
     });
     // Else nothing was listened to.
-    const told = recordedBytes() + rig.monitored();
+    const told = recordedBytes() + rig.monitored() + rig.events.map((each) => each()).join("");
+    assert.ok(rig.events.every((each) => each().includes("event:")));
     for (const sign of ["/peer/v1/get/blobs/", "/peer/v1/purge", encodeURIComponent("acme/app-1"), '"evalsha"'])
       assert.ok(told.includes(sign), sign);
     for (const form of formsOf("acme/app-1")) assert.ok(form.length > 6);
@@ -255,10 +262,10 @@ suite("a cluster among strangers", { skip: needsCluster(), timeout: 120_000 }, (
     const key = (name: string): string => `pullring:${name}`;
     const nowMs = (ageMs = 0): string => String(Date.now() - ageMs);
     const kept = [addImage("acme"), addImage("open")];
-    for (const each of kept) for (const { url } of nodes()) await pullImage(url, each);
     const keptStays = async (): Promise<void> => {
-      for (const each of kept) for (const { url } of nodes()) await pullImage(url, each);
+      await Promise.all(kept.flatMap((each) => nodes().map(({ url }) => pullImage(url, each))));
     };
+    await keptStays();
 
     const document = (id: string, url: string, state = "active"): string => {
       const incarnation = `forged-${id}-${randomBytes(4).toString("hex")}`;
@@ -280,7 +287,7 @@ suite("a cluster among strangers", { skip: needsCluster(), timeout: 120_000 }, (
         (await Promise.all(nodes().map((node) => node.ring()))).every((view) =>
           view.nodes.some(({ id }) => id === "evil"),
         ),
-      { timeoutMs: 8_000, intervalMs: 100 },
+      { timeoutMs: 8_000, intervalMs: 50 },
     );
     // By now most keys are his, as far as everybody knows.
     await pullsGoOn();
@@ -313,7 +320,7 @@ suite("a cluster among strangers", { skip: needsCluster(), timeout: 120_000 }, (
           "x",
         );
         // As if he did not renew it any more: nobody waits for ever for a lease that stands still.
-        await redis("PEXPIRE", lock, "2000");
+        await redis("PEXPIRE", lock, "1000");
       }
     await Promise.all(leased.flatMap((each) => nodes().map(({ url }) => pullImage(url, each))));
 
@@ -331,11 +338,12 @@ suite("a cluster among strangers", { skip: needsCluster(), timeout: 120_000 }, (
 
     const names = (await redis("KEYS", key("*"))).split("\r\n").filter((word) => word.startsWith(key("")));
     assert.ok(names.length >= 4, names.join());
-    for (const name of names) {
+    const spoil = async (name: string): Promise<void> => {
       await redis("DEL", name);
       if (name.endsWith("birth") || name.endsWith("fence")) await redis("LPUSH", name, "wrong");
       else await redis("SET", name, "wrong");
-    }
+    };
+    await Promise.all(names.map(spoil));
     await pullsGoOn();
     await keptStays();
 

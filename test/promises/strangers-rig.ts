@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { get as httpGet } from "node:http";
 import { mkdtempDisposable, writeFile } from "node:fs/promises";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -100,6 +101,19 @@ async function monitor(port: number, stack: AsyncDisposableStack): Promise<() =>
   return () => Buffer.concat(chunks).toString("latin1");
 }
 
+/** What a stream that never ends tells from now on. */
+async function follow(url: string, stack: AsyncDisposableStack): Promise<() => string> {
+  const chunks: Buffer[] = [];
+  const request = httpGet(url, { agent: false });
+  stack.defer(() => void request.destroy());
+  const [response] = (await once(request, "response")) as [NodeJS.ReadableStream & { statusCode?: number }];
+  if (response.statusCode !== 200) throw new Error(`${url} answers ${response.statusCode}`);
+  // Cut at the end of the test.
+  response.on("data", (chunk: Buffer) => chunks.push(chunk)).on("error", () => {});
+  request.on("error", () => {});
+  return () => Buffer.concat(chunks).toString();
+}
+
 /** Somebody's own server: takes what comes, and answers all of it with bytes of his own, as a peer would. */
 export interface Stranger {
   readonly url: string;
@@ -143,6 +157,8 @@ export interface StrangersRig extends AsyncDisposable {
   readonly s3: S3Double;
   readonly redisPort: number;
   readonly monitored: () => string;
+  /** By node: its admin API's stream of events. */
+  readonly events: readonly (() => string)[];
   /** By node: in front of its peer port. */
   readonly recorders: readonly Recorder[];
 }
@@ -187,8 +203,10 @@ export async function startStrangersRig(): Promise<StrangersRig> {
       },
     }),
   );
+  const streams = cluster.nodes.map(({ adminUrl }) => follow(`${adminUrl}/admin/v1/events`, starting));
+  const events = await Promise.all(streams);
   const parts = starting.move();
-  const rig = { cluster, hub: cluster.hub, s3, redisPort: redis.port, monitored, recorders };
+  const rig = { cluster, hub: cluster.hub, s3, redisPort: redis.port, monitored, events, recorders };
   return { ...rig, [Symbol.asyncDispose]: () => parts.disposeAsync() };
 }
 
