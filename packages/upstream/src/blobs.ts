@@ -16,7 +16,8 @@ import type { BodySink } from "./intake.ts";
 import type { AccountLane } from "./lanes.ts";
 import { limits } from "./limits.ts";
 import type { Answer } from "./redirects.ts";
-import type { Order, Registry } from "./registry.ts";
+import type { Order } from "./order.ts";
+import type { Registry } from "./registry.ts";
 import type { RegistryOf } from "./sources.ts";
 
 /** What an answer to a blob GET promises. */

@@ -1,21 +1,11 @@
-import { PullringError, type Budgets, type Clock, type LaneFacts, type Take, type Told } from "@pullring/core";
+import { PullringError, type LaneFacts, type Take, type Told } from "@pullring/core";
 
-import { headerOf } from "./headers.ts";
 import { maySeeMore, pick, type LaneChoice } from "./lane-choice.ts";
 import type { AccountLane, Lanes } from "./lanes.ts";
 import { limits } from "./limits.ts";
 import type { Payers } from "./payers.ts";
-import type { Answer } from "./redirects.ts";
-import { retryAfterSec } from "./retry-after.ts";
+import { makePurse, type Purse } from "./purse.ts";
 import type { CountedOrder, Spending, Taken } from "./spending.ts";
-import { WireError } from "./wire-error.ts";
-
-/** What one run of requests on one lane may spend: each GET that goes out takes one. */
-export interface Purse {
-  next(): Promise<Take>;
-  /** Gives back what was taken and not sent. */
-  close(): void;
-}
 
 export interface CountedWays {
   /** Sends it on that lane, each GET out of the purse. */
@@ -35,48 +25,79 @@ export interface CountedOptions {
   readonly others: () => readonly LaneFacts[];
 }
 
-/** Sends one counted request by the lane that has most left, and by at most one other. */
-export type SendCounted = (order: CountedOrder, ways: CountedWays) => Promise<void>;
+/** Which lane a counted request goes by: the one that has most left, here or on another node, and at most one other. */
+export class Counted {
+  readonly #options: CountedOptions;
+  readonly #sounding = new Map<string, Promise<unknown>>();
 
-export function makeCounted({ choice, lanes, spending, payers, others }: CountedOptions): SendCounted {
-  const sounding = new Map<string, Promise<unknown>>();
-
-  /** Nobody knows what a lane has left that was never asked: HEAD is free, and tells. Once for all who wait, whatever comes of it. */
-  async function soundAll(own: readonly AccountLane[], ways: CountedWays): Promise<void> {
-    const unheard = own.filter((lane) => !payers.of(lane).isHeard);
-    await Promise.all(
-      unheard.map((lane) => {
-        const running = sounding.get(lane.name) ?? ways.sound(lane).catch(() => {});
-        sounding.set(lane.name, running);
-        return running;
-      }),
-    );
+  constructor(options: CountedOptions) {
+    this.#options = options;
   }
 
-  const mayAsk = (order: CountedOrder, { account, benched, budget }: LaneFacts): boolean =>
-    benched === undefined && budget !== undefined && lanes.mayAsk(order.repository, account);
-
-  function purseOf(order: CountedOrder, lane: AccountLane, first: Take): Purse {
-    let held: Take | undefined = first;
-    return {
-      async next() {
-        const take = held ?? (await spending.take(order, [lane], [])).take;
-        held = undefined;
-        return take;
-      },
-      close: () => held?.settle("unspent"),
-    };
+  /** Rejects with what kept the lanes from it, as `LaneChoice` does. */
+  async send(order: CountedOrder, ways: CountedWays): Promise<void> {
+    const run: Run = { order, ways, errors: [], tried: new Set(), sent: 0 };
+    while (run.sent < limits.lanesPerRequestMax) {
+      const taken = await this.#take(run);
+      if (!taken || (await this.#isSent(run, taken))) break;
+    }
+    if (!run.isDone) throw pick(run.errors);
   }
 
-  /** `onSend` is called before anything counted goes out. */
-  async function bySelf(
-    order: CountedOrder,
-    lane: AccountLane,
-    { take, ways, onSend }: { take: Take; ways: CountedWays; onSend: () => void },
-  ): Promise<void> {
-    const purse = purseOf(order, lane, take);
+  /** undefined = nobody may, or nothing is left. */
+  async #take(run: Run): Promise<Taken | undefined> {
+    const { choice, others } = this.#options;
+    const { order, ways, errors, tried } = run;
+    const wanted = { kind: "manifest_get", repository: order.repository } as const;
+    const own = (await choice.ready(wanted, errors)).filter(({ name }) => !tried.has(name));
+    const foreign = others().filter((lane) => this.#mayAsk(order, lane) && !tried.has(lane.name));
+    if (own.length + foreign.length === 0) return undefined;
+    await this.#soundAll(own, ways);
     try {
-      onSend();
+      return await this.#takeOf(order, own, foreign);
+    } catch (error) {
+      if (!(error instanceof PullringError)) throw error;
+      errors.push(error);
+      return undefined;
+    }
+  }
+
+  /** Other nodes' lanes of which upstream has not told yet come last: their budgets may be known by another name there. */
+  async #takeOf(order: CountedOrder, own: readonly AccountLane[], foreign: readonly LaneFacts[]): Promise<Taken> {
+    const { spending } = this.#options;
+    const heard = foreign.filter(({ source, unmetered }) => source !== undefined || unmetered);
+    if (own.length + heard.length === 0) return spending.take(order, own, foreign);
+    return spending.take(order, own, heard).catch((error: unknown) => {
+      if (heard.length === foreign.length) throw error;
+      return spending.take(order, own, foreign);
+    });
+  }
+
+  /** Whether there is nothing more to try. */
+  async #isSent(run: Run, { take, lanes: [lane], others: [other] }: Taken): Promise<boolean> {
+    const { choice } = this.#options;
+    try {
+      if (lane) await this.#byOwn(run, lane, take);
+      else if (other) await byOther(run, other, take);
+      else take.settle("unspent");
+      run.isDone = lane !== undefined || other !== undefined;
+      return true;
+    } catch (error) {
+      if (!(error instanceof PullringError) || (lane && !choice.mayPassOn(error, lane))) throw error;
+      run.errors.push(error);
+      run.tried.add(lane?.name ?? other?.name ?? "");
+      if (!lane) return false;
+      const next = this.#options.lanes.forRepository(run.order.repository).find(({ name }) => !run.tried.has(name));
+      return !maySeeMore(error, lane, next);
+    }
+  }
+
+  async #byOwn(run: Run, lane: AccountLane, first: Take): Promise<void> {
+    const { spending, choice } = this.#options;
+    const { order, ways } = run;
+    const purse = makePurse({ spending, order, lane, first });
+    run.sent += 1;
+    try {
       await ways.send(lane, purse);
       choice.used(lane, order.repository);
     } finally {
@@ -84,62 +105,38 @@ export function makeCounted({ choice, lanes, spending, payers, others }: Counted
     }
   }
 
-  /** Other nodes' lanes of which upstream has not told yet come last: their budgets may be known by another name there. */
-  async function take(order: CountedOrder, own: readonly AccountLane[], foreign: readonly LaneFacts[]): Promise<Taken> {
-    const heard = foreign.filter(({ source, unmetered }) => source !== undefined || unmetered);
-    const refused = (error: unknown): Promise<Taken> => {
-      if (heard.length === foreign.length) throw error;
-      return spending.take(order, own, foreign);
-    };
-    if (own.length + heard.length === 0) return spending.take(order, own, foreign);
-    return spending.take(order, own, heard).catch(refused);
+  /** Nobody knows what a lane has left that was never asked: HEAD is free, and tells. Once for all who wait, whatever comes of it. */
+  async #soundAll(own: readonly AccountLane[], ways: CountedWays): Promise<void> {
+    const unheard = own.filter((lane) => !this.#options.payers.of(lane).isHeard);
+    await Promise.all(
+      unheard.map((lane) => {
+        const running = this.#sounding.get(lane.name) ?? ways.sound(lane).catch(() => {});
+        this.#sounding.set(lane.name, running);
+        return running;
+      }),
+    );
   }
 
-  return async (order, ways) => {
-    const errors: PullringError[] = [];
-    const wanted = { kind: "manifest_get", repository: order.repository } as const;
-    const tried = new Set<string>();
-    let sent = 0;
-    const onSend = (): void => void (sent += 1);
-    while (sent < limits.lanesPerRequestMax) {
-      const own = (await choice.ready(wanted, errors)).filter(({ name }) => !tried.has(name));
-      const foreign = others().filter((lane) => mayAsk(order, lane) && !tried.has(lane.name));
-      if (own.length + foreign.length === 0) break;
-      await soundAll(own, ways);
-      let taken: Taken;
-      try {
-        taken = await take(order, own, foreign);
-      } catch (error) {
-        if (!(error instanceof PullringError)) throw error;
-        errors.push(error);
-        break;
-      }
-      const [lane] = taken.lanes;
-      const [other] = taken.others;
-      try {
-        if (lane) return await bySelf(order, lane, { take: taken.take, ways, onSend });
-        if (other) {
-          onSend();
-          return await byOther(taken.take, () => ways.elsewhere(other));
-        }
-        taken.take.settle("unspent");
-        break;
-      } catch (error) {
-        if (lane ? !choice.mayPassOn(error, lane) : !(error instanceof PullringError)) throw error;
-        const told = error as PullringError;
-        errors.push(told);
-        tried.add(lane?.name ?? other?.name ?? "");
-        const next = own.find(({ name }) => !tried.has(name));
-        if (lane && !maySeeMore(told, lane, next)) break;
-      }
-    }
-    throw pick(errors);
-  };
+  #mayAsk(order: CountedOrder, { account, benched, budget }: LaneFacts): boolean {
+    return benched === undefined && budget !== undefined && this.#options.lanes.mayAsk(order.repository, account);
+  }
 }
 
-async function byOther(take: Take, ask: () => Promise<Told | "spent">): Promise<void> {
+/** One request on its way. */
+interface Run {
+  readonly order: CountedOrder;
+  readonly ways: CountedWays;
+  readonly errors: PullringError[];
+  /** Names of lanes. */
+  readonly tried: Set<string>;
+  sent: number;
+  isDone?: boolean;
+}
+
+async function byOther(run: Run, lane: LaneFacts, take: Take): Promise<void> {
+  run.sent += 1;
   try {
-    take.settle(await ask());
+    take.settle(await run.ways.elsewhere(lane));
   } catch (error) {
     const told = error instanceof PullringError ? error : undefined;
     if (told?.code === "throttled") take.settle({ exhaustedForSec: told.retryAfterSec });
@@ -147,39 +144,3 @@ async function byOther(take: Take, ask: () => Promise<Told | "spent">): Promise<
     throw error;
   }
 }
-
-export interface SettledBy {
-  readonly lane: AccountLane;
-  readonly payers: Payers;
-  readonly budgets: Budgets;
-  readonly clock: Clock;
-}
-
-/** What an answer about a manifest means for the budget that it was asked on; `take` only where it was counted. */
-export function settle(
-  answer: Answer,
-  { lane, payers, budgets, clock }: SettledBy,
-  { take, askedAt, isLimit }: { take: Take | undefined; askedAt: number; isLimit: boolean },
-): void {
-  const told = payers.learn(lane, answer);
-  const { key } = payers.of(lane);
-  // Also of one that was counted by another name until this answer came.
-  if (told && take?.key !== key) budgets.tell(key, told, askedAt);
-  if (!take) return;
-  const retryAfter = headerOf(answer.headers, "retry-after");
-  if (isLimit) {
-    const exhaustedForSec = retryAfter === undefined ? undefined : retryAfterSec(retryAfter, clock.now());
-    take.settle({ exhaustedForSec });
-  } else take.settle(told ?? (isFree(answer, lane) ? "unspent" : "spent"));
-}
-
-/** Refused before it was counted; or an image that is exempt, which an address is not charged for and is told nothing of. */
-const isFree = ({ status }: Answer, { account }: AccountLane): boolean =>
-  [401, 403, 429].includes(status) || (status === 200 && account === undefined);
-
-/** What a request without an answer means: one that never left was not counted. */
-export const unanswered = (error: unknown): "spent" | "unspent" => {
-  const cause = error instanceof PullringError ? error.cause : error;
-  const neverLeft = cause instanceof WireError && (cause.fault === "unreachable" || cause.fault === "forbidden");
-  return neverLeft || (error instanceof PullringError && cause === undefined) ? "unspent" : "spent";
-};

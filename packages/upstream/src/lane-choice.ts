@@ -34,36 +34,16 @@ export interface LaneChoice {
   /** Whether what a lane was told is about that lane, so that another one may do better. */
   mayPassOn(error: unknown, lane: AccountLane): error is PullringError;
   /** It has answered; for the repository, if one is named, it is asked first from now on. */
-  used(lane: AccountLane, repository: string | undefined): void;
+  readonly used: (lane: AccountLane, repository: string | undefined) => void;
 }
 
-export function makeLaneChoice({ lanes, coolDowns, logins, isDown, clock }: LaneChoiceOptions): LaneChoice {
-  const seenBy = makeRecent<string>(clock, { ttlMs: limits.seenByMs, entriesMax: limits.memoriesMax });
-  const usedAt = new Map<string, number>();
-  let uses = 0;
-
-  /** Those that can't get there last, and not at all left out: perhaps nobody can. */
-  function ordered(repository: string): readonly AccountLane[] {
-    const first = seenBy.get(repository);
-    const rank = (lane: AccountLane): readonly number[] => [
-      isDown(lane) ? 1 : 0,
-      lane.name === first ? 0 : 1,
-      usedAt.get(lane.name) ?? 0,
-    ];
-    const ranked = lanes.forRepository(repository).map((lane) => ({ lane, rank: rank(lane) }));
-    return ranked
-      .sort((a, b) => a.rank.map((value, at) => value - (b.rank[at] ?? 0)).find((difference) => difference !== 0) ?? 0)
-      .map(({ lane }) => lane);
-  }
+export function makeLaneChoice(options: LaneChoiceOptions): LaneChoice {
+  const { lanes, coolDowns, logins, isDown, clock } = options;
+  const order = makeLaneOrder(lanes, { isDown, clock });
 
   async function check({ kind }: Wanted, lane: AccountLane): Promise<void> {
     coolDowns.check(pauseKey(lane), coolDownKey(lane, kind));
     await logins.open(lane);
-  }
-
-  function used(lane: AccountLane, repository: string | undefined): void {
-    usedAt.set(lane.name, (uses += 1));
-    if (repository !== undefined) seenBy.set(repository, lane.name);
   }
 
   const mayPassOn = (error: unknown, lane: AccountLane): error is PullringError =>
@@ -71,11 +51,11 @@ export function makeLaneChoice({ lanes, coolDowns, logins, isDown, clock }: Lane
     (hasCode(error, "unavailable") && (error.reason === "refused" || isDown(lane)));
 
   return {
-    used,
+    used: order.used,
     mayPassOn,
     async ready(wanted, errors) {
       const ready: AccountLane[] = [];
-      for (const lane of ordered(wanted.repository)) {
+      for (const lane of order.of(wanted.repository)) {
         try {
           await check(wanted, lane);
           ready.push(lane);
@@ -90,7 +70,7 @@ export function makeLaneChoice({ lanes, coolDowns, logins, isDown, clock }: Lane
     async over(wanted, ask) {
       const errors: PullringError[] = [];
       let asked = 0;
-      const candidates = ordered(wanted.repository);
+      const candidates = order.of(wanted.repository);
       for (const [index, lane] of candidates.entries()) {
         try {
           await check(wanted, lane);
@@ -99,7 +79,7 @@ export function makeLaneChoice({ lanes, coolDowns, logins, isDown, clock }: Lane
           const result = await ask(lane);
           // One that only stood in for another is no better than that one.
           const isBetter = errors.every(({ code }) => code === "missing");
-          used(lane, isBetter ? wanted.repository : undefined);
+          order.used(lane, isBetter ? wanted.repository : undefined);
           return result;
         } catch (error) {
           if (!mayPassOn(error, lane)) throw error;
@@ -111,6 +91,41 @@ export function makeLaneChoice({ lanes, coolDowns, logins, isDown, clock }: Lane
     },
   };
 }
+
+interface LaneOrder {
+  /** Those that can't get there last, and not at all left out: perhaps nobody can. */
+  readonly of: (repository: string) => readonly AccountLane[];
+  readonly used: LaneChoice["used"];
+}
+
+/** By what was learnt of the lanes: who gets there, who answered for the repository, who was used least recently. */
+function makeLaneOrder(lanes: Lanes, { isDown, clock }: Pick<LaneChoiceOptions, "isDown" | "clock">): LaneOrder {
+  const seenBy = makeRecent<string>(clock, { ttlMs: limits.seenByMs, entriesMax: limits.memoriesMax });
+  const usedAt = new Map<string, number>();
+  let uses = 0;
+
+  const rankOf = (lane: AccountLane, first: string | undefined): readonly number[] => [
+    isDown(lane) ? 1 : 0,
+    lane.name === first ? 0 : 1,
+    usedAt.get(lane.name) ?? 0,
+  ];
+
+  return {
+    of(repository) {
+      const first = seenBy.get(repository);
+      const ranked = lanes.forRepository(repository).map((lane) => ({ lane, rank: rankOf(lane, first) }));
+      return ranked.sort((a, b) => difference(a.rank, b.rank)).map(({ lane }) => lane);
+    },
+    used(lane, repository) {
+      usedAt.set(lane.name, (uses += 1));
+      if (repository !== undefined) seenBy.set(repository, lane.name);
+    },
+  };
+}
+
+/** Of the first figures that differ. */
+const difference = (a: readonly number[], b: readonly number[]): number =>
+  a.map((value, at) => value - (b[at] ?? 0)).find((found) => found !== 0) ?? 0;
 
 /** One without an account sees nothing that an account does not, and another egress nothing that this one does not, unless the login is refused. */
 export const maySeeMore = (error: PullringError, lane: AccountLane, next: AccountLane | undefined): boolean =>

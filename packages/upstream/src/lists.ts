@@ -5,7 +5,8 @@ import { makeCollector } from "./collector.ts";
 import { contentLengthOf, headerOf, isIdentity } from "./headers.ts";
 import { limits } from "./limits.ts";
 import type { Answer } from "./redirects.ts";
-import type { Order, Registry } from "./registry.ts";
+import type { Order } from "./order.ts";
+import type { Registry } from "./registry.ts";
 import type { RegistryOf } from "./sources.ts";
 
 export function makeListSource(registryOf: RegistryOf): ListSource {

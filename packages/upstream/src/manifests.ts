@@ -16,7 +16,7 @@ import { contentLengthOf, digestClaimOf, isIdentity, mediaTypeOf } from "./heade
 import type { AccountLane } from "./lanes.ts";
 import { limits } from "./limits.ts";
 import type { Answer } from "./redirects.ts";
-import type { Order } from "./registry.ts";
+import type { Order } from "./order.ts";
 import type { RegistryOf } from "./sources.ts";
 
 export interface ManifestSourceOptions {
@@ -78,7 +78,7 @@ const getOrder = ({ name }: Repository, reference: Reference) =>
 function makeReceiver() {
   let read: (() => ManifestAnswer) | undefined;
   return {
-    receive(found: Answer, lane: AccountLane) {
+    receive: (found: Answer, lane: AccountLane) => {
       const body = bodyOf(found);
       const { size: _, ...facts } = factsOf(found, lane);
       read = () => ({ ...facts, bytes: body.bytes() });
