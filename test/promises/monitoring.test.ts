@@ -51,8 +51,7 @@ test("alerts and dashboards name only metrics that there are, and docs/monitorin
   const known = declared(exposition);
   const exprs = [...(await alerts()).map(({ expr }) => expr), ...(await questions())];
   assert.ok(exprs.length > 30);
-  for (const expr of exprs)
-    for (const name of metricsIn(expr)) assert.ok(known.has(name), `${name}, in ${expr}`);
+  for (const expr of exprs) for (const name of metricsIn(expr)) assert.ok(known.has(name), `${name}, in ${expr}`);
   const documented = await text("docs/monitoring.md");
   const own = [...exposition.matchAll(/^# TYPE (pullring_\w+)/gm)].map(([, name = ""]) => name);
   for (const name of own) assert.ok(documented.includes(`\`${name}`), `docs/monitoring.md says nothing of ${name}`);
