@@ -20,7 +20,7 @@ export function openPurges({ config, clock, log, ledger }: Parts, options: Purge
     const { digest, repository, tag, atMs } = order;
     if (digest) ledger?.observe({ kind: "gone", digest, why: "purged" });
     await cache.purge(order);
-    // MUT if (!digest && repository && tag === undefined) await storage.purgeRecords(repository, atMs);
+    if (!digest && repository && tag === undefined) await storage.purgeRecords(repository, atMs);
     feed.tell({ kind: "purge", purged: purgeKey(order) });
   }
   const file = keptFile(config.storage.disk.path, "purges");
