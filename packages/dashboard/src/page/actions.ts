@@ -17,7 +17,7 @@ export interface Actions {
   readonly dismiss: () => void;
 }
 
-export const nameOf = ({ upstream, repository, tag }: Image): string => `${upstream}/${repository}:${tag}`;
+export const nameOf = ({ repository, tag }: Image): string => `${repository}:${tag}`;
 
 /** Path of an image in the API: slashes stand for themselves. */
 const pathOf = (image: string): string => image.split("/").map(encodeURIComponent).join("/");

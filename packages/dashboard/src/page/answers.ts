@@ -54,41 +54,39 @@ export interface Lane {
   readonly remaining: number | null;
   readonly windowSec: number | null;
   readonly coolDownUntil: string | number | null;
-  readonly spent: number;
+  readonly spent: number | null;
+  /** null = the upstream counts nothing. */
+  readonly budget: string | null;
   readonly benched?: string | null;
   readonly unmetered?: boolean;
   readonly forecast?: { readonly emptyAt: string | number | null; readonly perHour: number } | null;
 }
 
-/** One tier of one node, or of the bucket that all share. */
+/** One tier, as one node sees it. */
 export interface Tier {
-  readonly node?: string;
+  readonly node: string;
   readonly tier: string;
-  readonly bytes: number;
-  readonly objects: number;
+  /** null = nothing rests there. */
+  readonly bytes: number | null;
+  readonly objects: number | null;
   readonly hits: number;
-  readonly evictions: number;
+  readonly evictions: number | null;
 }
 
 export interface Image {
-  readonly node?: string;
-  readonly upstream: string;
+  readonly node: string;
+  /** upstream/repository */
   readonly repository: string;
   readonly tag: string;
   readonly digest: string;
-  readonly checkedAt?: string | number;
-  readonly bytes?: number;
+  readonly checkedAt: string;
+  /** null = the node does not have its manifest. */
+  readonly bytes: number | null;
 }
 
 export interface Purged {
   readonly purged: string;
   readonly nodes: readonly { readonly node: string }[];
   readonly s3: string;
-  readonly missing: readonly string[];
-}
-
-/** What came of a question to the cluster: rows, and who did not answer. */
-export interface Told<Row> {
-  readonly rows: readonly Row[];
   readonly missing: readonly string[];
 }

@@ -8,11 +8,18 @@ const every = { fast: 1_000, slow: 5_000 } as const;
 
 type Answer = Readonly<Record<string, unknown>>;
 
+export interface FreshOptions {
+  readonly api: Api;
+  readonly store: Store;
+  /** Wall ms. */
+  readonly now: () => number;
+}
+
 /**
  * Keeps the state what the node tells, for as long as the page is looked at. One round of questions at a time; one that fails shows, and the next one tries
  * again. Returns how to ask for everything now.
  */
-export function keepFresh({ api, store }: { api: Api; store: Store }): () => void {
+export function keepFresh({ api, store, now }: FreshOptions): () => void {
   let slowAt = -Infinity;
   let isAsking = false;
 
@@ -33,7 +40,7 @@ export function keepFresh({ api, store }: { api: Api; store: Store }): () => voi
       async () => ({ images: ((await get("/images"))["images"] ?? []) as Image[] }),
       async () => {
         const metrics = await fetch("/metrics").then((answer) => answer.text());
-        return { samples: [...store.state.samples, sampleOf(metrics, Date.now())].slice(-samplesMax) };
+        return { samples: [...store.state.samples, sampleOf(metrics, now())].slice(-samplesMax) };
       },
     ],
   };
@@ -44,7 +51,7 @@ export function keepFresh({ api, store }: { api: Api; store: Store }): () => voi
     const asked = (isSlow ? [...parts.fast, ...parts.slow] : parts.fast).map((part) => part());
     const told = await Promise.allSettled(asked);
     const changes = told.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
-    store.set({ ...Object.assign({}, ...changes), isLive: changes.length > 0, now: Date.now() });
+    store.set({ ...Object.assign({}, ...changes), isLive: changes.length > 0, now: now() });
     const refused = told.find((one) => one.status === "rejected" && isRefusal(one.reason));
     if (refused?.status === "rejected") throw refused.reason;
   }

@@ -18,6 +18,7 @@ const store = makeStore(
   (state) => render(pageView(state, actions), root),
   (run) => void requestAnimationFrame(run),
 );
-const refresh = keepFresh({ api, store });
+const now = (): number => performance.timeOrigin + performance.now();
+const refresh = keepFresh({ api, store, now });
 const actions = makeActions(api, store, refresh);
-store.set({ now: Date.now() });
+store.set({ now: now() });

@@ -76,7 +76,11 @@ export class ChartElement extends HTMLElement {
       series: [{ label: "time" }, ...series],
       cursor: { drag: { x: false, y: false } },
       legend: { live: !isStacked },
-      scales: { y: { range: (_plot, _min, top) => [0, max ?? Math.max(1, top * 1.1)] } },
+      scales: {
+        // Five minutes at least, or the first points would fill the years.
+        x: { range: (_plot, from, to) => [Math.min(from ?? to, to - 300), to] },
+        y: { range: (_plot, _min, top) => [0, max ?? Math.max(1, top * 1.1)] },
+      },
       axes: [axis, { ...axis, size: 70, values: (_plot, values) => values.map(text) }],
     };
   }

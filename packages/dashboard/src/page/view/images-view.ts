@@ -52,8 +52,8 @@ function rowsOf({ images = [], filter }: State): readonly Row[] {
     const key = `${nameOf(image)}@${image.digest}`;
     if (!key.includes(filter.trim())) continue;
     const before = rows.get(key);
-    const nodes = [...(before?.nodes ?? []), ...(image.node === undefined ? [] : [image.node])];
-    rows.set(key, { image: before?.image ?? image, nodes });
+    const told = before && before.image.bytes !== null ? before.image : image;
+    rows.set(key, { image: told, nodes: [...(before?.nodes ?? []), image.node] });
   }
   return [...rows.values()];
 }
@@ -63,8 +63,8 @@ function rowView({ image, nodes }: Row, { now }: State, actions: Actions): Templ
   return html`<tr>
     <th scope="row">${name}</th>
     <td class="mono" title=${image.digest}>${shortDigest(image.digest)}</td>
-    <td>${image.checkedAt === undefined ? "–" : fromNow(timeOf(image.checkedAt), now)}</td>
-    <td class="figure">${image.bytes === undefined ? "–" : bytesText(image.bytes)}</td>
+    <td>${fromNow(timeOf(image.checkedAt), now)}</td>
+    <td class="figure">${image.bytes === null ? "–" : bytesText(image.bytes)}</td>
     <td>${nodes.join(", ")}</td>
     <td class="row">
       <button type="button" class="plain" aria-label="Warm ${name}" @click=${(): void => void actions.warm(name)}>

@@ -8,11 +8,12 @@ import { fromNow, timeOf } from "../words.ts";
 const lowShare = 0.2;
 
 export function quotaView({ lanes, now }: State): TemplateResult {
+  const counted = lanes?.filter(({ budget }) => budget !== null) ?? [];
   return html`<section class="card" aria-labelledby="quota-title" aria-busy=${lanes ? "false" : "true"}>
     <h2 id="quota-title">Quota</h2>
-    ${lanes?.length === 0 ? html`<p class="faint">No upstream here has a quota.</p>` : nothing}
+    ${lanes && counted.length === 0 ? html`<p class="faint">No upstream here has a quota.</p>` : nothing}
     <ul class="lanes">
-      ${(lanes ?? []).map((lane) => laneView(lane, now))}
+      ${counted.map((lane) => laneView(lane, now))}
     </ul>
   </section>`;
 }
@@ -49,7 +50,7 @@ function notesOf({ source, spent, coolDownUntil, benched, forecast }: Lane, now:
   const pausedUntil = coolDownUntil === null || coolDownUntil === undefined ? 0 : timeOf(coolDownUntil);
   const emptyAt = forecast?.emptyAt === null || forecast?.emptyAt === undefined ? undefined : timeOf(forecast.emptyAt);
   return [
-    `${spent} spent`,
+    `${spent ?? 0} spent`,
     ...(source === null ? [] : [`charged to ${source}`]),
     ...(benched ? [`benched: ${benched}`] : []),
     ...(pausedUntil > now ? [`paused, again ${fromNow(pausedUntil, now)}`] : []),

@@ -44,12 +44,12 @@ export function trafficView({ samples, tiers, ring }: State): TemplateResult {
           ${rows.map(
             ({ node, tier, bytes, objects, hits: served, evictions }) =>
               html`<tr>
-                <th scope="row">${node ?? "all"}</th>
+                <th scope="row">${node}</th>
                 <td>${tier}</td>
-                <td class="figure">${bytesText(bytes)}</td>
-                <td class="figure">${objects}</td>
+                <td class="figure">${bytes === null ? "–" : bytesText(bytes)}</td>
+                <td class="figure">${objects ?? "–"}</td>
                 <td class="figure">${served}</td>
-                <td class="figure">${evictions}</td>
+                <td class="figure">${evictions ?? "–"}</td>
               </tr>`,
           )}
         </tbody>
