@@ -29,6 +29,7 @@ export interface LedgerVerdict {
 }
 
 const command = fileURLToPath(new URL("../../packages/cli/src/main.ts", import.meta.url));
+const logCharsMax = 6000;
 const ledgerBytesMax = 64 * 1024 * 1024;
 
 /**
@@ -50,13 +51,15 @@ export async function lostContent({ nodes }: Cluster, { blobs }: KillContent): P
   const lost: string[] = [];
   for (const [index, { repository, digest }] of blobs.entries()) {
     const node = nodes[index % nodes.length] as ClusterNode;
+    let seen = "";
     const isServed = async (): Promise<boolean> => {
       const answer = await pull(`${node.url}/v2/${repository}/blobs/${digest}`).catch(() => undefined);
+      seen = answer ? `${answer.status} ${answer.head.subarray(0, 300).toString("latin1")}` : "no whole answer";
       return answer?.status === 200 && answer.digest === digest;
     };
     // Pauses after a body that was cut (10 s) among them.
     await eventually(isServed, { timeoutMs: 30_000, intervalMs: 200 }).catch(() =>
-      lost.push(`${digest} at ${node.id}`),
+      lost.push(`${digest} at ${node.id}: ${seen}; its log: ${node.pullring.logs().slice(-logCharsMax)}`),
     );
   }
   return lost;
@@ -108,10 +111,7 @@ export async function runJanitor({ endpoint, uploads }: S3Double, { accessKeyId,
     log: { info: quiet, warn: quiet },
     observe: quiet,
   });
-  try {
-    await s3.sweep();
-    return uploads.size;
-  } finally {
-    await s3.close();
-  }
+  // Closed before anything is counted: this janitor tries the endpoint out too, with an upload in parts of its own.
+  await s3.sweep().finally(() => s3.close());
+  return uploads.size;
 }
