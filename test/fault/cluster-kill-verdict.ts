@@ -112,6 +112,10 @@ export async function runJanitor({ endpoint, uploads }: S3Double, { accessKeyId,
     observe: quiet,
   });
   // Closed before anything is counted: this janitor tries the endpoint out too, with an upload in parts of its own.
-  await s3.sweep().finally(() => s3.close());
+  try {
+    await s3.sweep();
+  } finally {
+    await s3.close();
+  }
   return uploads.size;
 }
