@@ -21,3 +21,6 @@ export { down, imageManifest, repositoryA, repositoryB, testCache } from "./test
 export * from "./suites/index.ts";
 export { type S3Double, type S3Knobs, startS3Double } from "./s3/s3-double.ts";
 export { type JumpingClock, jumpingClock } from "./s3/jumping-clock.ts";
+export { startConnectProxy } from "./connect-proxy.ts";
+export { startSocksProxy } from "./socks-proxy.ts";
+export type { TunnelFaults, TunnelProxy, TunnelProxyOptions } from "./tunnel-proxy.ts";
