@@ -161,3 +161,21 @@ test("no more connections than allowed; the rest wait their turn, and closing en
   await dispatcher.destroy();
   await Promise.all(waiting);
 });
+
+test("what can't be a request fails alone, whether its turn comes at once or behind another one", async (t) => {
+  const origin = await serve(t, (_, response) => void response.end("whole"));
+  const dispatcher = dispatcherFor(t, 1);
+  const order = { origin, path: "/", method: "GET", headers: { authorization: "Bearer a\r\nb" } } as const;
+  const refused = (): Promise<unknown> =>
+    new Promise((_, reject) => {
+      dispatcher.dispatch(order, { onRequestStart() {}, onResponseError: (_controller, error) => reject(error) });
+    });
+  const code = "ERR_INVALID_CHAR";
+  await assert.rejects(refused(), { code });
+  const first = fetchFrom(dispatcher, origin);
+  const behind = assert.rejects(refused(), { code });
+  const last = fetchFrom(dispatcher, origin);
+  await behind;
+  assert.equal((await first).bytes.toString(), "whole");
+  assert.equal((await last).bytes.toString(), "whole");
+});

@@ -32,10 +32,10 @@ export function makePlainDispatcher(options: PlainDispatcherOptions): PlainDispa
   const running = new Set<ClientRequest>();
   let isDestroyed = false;
 
-  function send(order: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler, done: () => void): void {
+  function begin(order: Dispatcher.DispatchOptions): ClientRequest {
     const { host, hostname, port } = new URL(String(order.origin));
     const target = { hostname: hostname.replace(/^\[(.*)\]$/, "$1"), host, port, protocol: "http:" };
-    const request = sendRequest({
+    return sendRequest({
       createConnection(_, onSocket) {
         connect(target, (error, socket) => (error ? onSocket(error, null as never) : onSocket(null, socket)));
         return undefined;
@@ -45,6 +45,17 @@ export function makePlainDispatcher(options: PlainDispatcherOptions): PlainDispa
       headers: { host, ...(order.headers as Record<string, string>) },
       maxHeaderSize: options.headBytesMax,
     });
+  }
+
+  function send(order: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler, done: () => void): void {
+    let request: ClientRequest;
+    try {
+      request = begin(order);
+    } catch (error) {
+      // What can't be a request, such as a token with a line break, fails alone; its turn may come in another one's event.
+      handler.onResponseError?.(refused, error as Error);
+      return done();
+    }
     attend(request, handler, tap);
     running.add(request);
     request.once("close", () => {
@@ -66,6 +77,16 @@ export function makePlainDispatcher(options: PlainDispatcherOptions): PlainDispa
     },
   };
 }
+
+/** Of a request that there never was. */
+const refused: Dispatcher.DispatchController = {
+  aborted: true,
+  paused: false,
+  reason: null,
+  abort() {},
+  pause() {},
+  resume() {},
+};
 
 const closed = (): Error => new Error("the connections to this origin were closed");
 
