@@ -39,8 +39,6 @@ export interface ClusterKillReport {
   readonly outcomes: Readonly<Record<string, number>>;
   /** Responses that ended well with wrong bytes, and bytes for whom they are not. */
   readonly wrong: readonly string[];
-  /** Processes that ended though nobody had killed or stopped them, with the end of their logs. */
-  readonly crashed: readonly string[];
   readonly lost: readonly string[];
   readonly disks: DiskVerdict;
   /** Uploads in parts that killed nodes left in the bucket, and what the janitor left of them. */
@@ -57,7 +55,6 @@ interface Run {
   readonly over: AbortController;
   readonly outcomes: Record<string, number>;
   readonly wrong: string[];
-  readonly crashed: string[];
   /** Nodes that are being killed, or started again. */
   readonly busy: Set<ClusterNode>;
   fillsCut: number;
@@ -80,7 +77,6 @@ const thinkMsMax = 60;
 const killersMax = 2;
 const pauseMsMax = 400;
 const startsMax = 3;
-const logCharsMax = 4000;
 
 const startNodes = (s3: S3Double, { seed, dir }: ClusterKillOptions): Promise<Cluster> =>
   startCluster({
@@ -143,16 +139,6 @@ async function startAgain(node: ClusterNode): Promise<void> {
   }
 }
 
-/** Until it is killed or stopped on purpose, which makes it busy. */
-function watch({ busy, crashed }: Run, node: ClusterNode): void {
-  const { pullring } = node;
-  const note = ({ code, signal }: { code: number | null; signal: string | null }): void => {
-    if (!busy.has(node))
-      crashed.push(`${node.id} ended by itself (${code ?? signal}): ${pullring.logs().slice(-logCharsMax)}`);
-  };
-  void pullring.ended.then(note);
-}
-
 /** Kills nodes one after the other, each in the middle of whatever it does, and starts them again. */
 async function killer(run: Run): Promise<void> {
   const { options, cluster, random, busy } = run;
@@ -167,7 +153,6 @@ async function killer(run: Run): Promise<void> {
     run.fillsCut += (await spools(node.pullring.disk)).length;
     await startAgain(node);
     busy.delete(node);
-    watch(run, node);
     if (run.kills % 25 === 0)
       options.onProgress?.(`${run.kills} kills, ${run.fillsCut} fills cut, ${run.wrong.length} wrong`);
   }
@@ -193,24 +178,22 @@ export async function clusterKills(options: ClusterKillOptions): Promise<Cluster
   const random = seededRandom(options.seed);
   const content = makeContent(cluster.hub);
   const shared = { options, cluster, s3, content, random, over: new AbortController(), busy: new Set<ClusterNode>() };
-  const run: Run = { ...shared, outcomes: {}, wrong: [], crashed: [], fillsCut: 0, kills: 0 };
-  for (const node of cluster.nodes) watch(run, node);
+  const run: Run = { ...shared, outcomes: {}, wrong: [], fillsCut: 0, kills: 0 };
   grow(run, false);
   await load(run);
   await cluster.converged(30_000);
   const lost = await lostContent(cluster, content);
   const left = s3.uploads.size;
-  await Promise.all(cluster.nodes.map((node) => run.busy.add(node) && node.stop()));
+  await Promise.all(cluster.nodes.map((node) => node.stop()));
   const disks = await lookAtDisks(cluster);
   const leaked = await runJanitor(s3, bucket);
   const ledgers = cluster.nodes.map(({ id }) => join(options.dir, id));
-  const { kills, fillsCut, outcomes, wrong, crashed } = run;
+  const { kills, fillsCut, outcomes, wrong } = run;
   return {
     kills,
     fillsCut,
     outcomes,
     wrong,
-    crashed,
     lost,
     disks,
     uploads: { left, leaked },

@@ -24,10 +24,9 @@ export async function soakClusterKills({ kills, seed }: ClusterKillsOptions): Pr
   return problems;
 }
 
-function problemsOf({ wrong, crashed, lost, disks, uploads, ledger }: ClusterKillReport): readonly string[] {
+function problemsOf({ wrong, lost, disks, uploads, ledger }: ClusterKillReport): readonly string[] {
   return [
     ...wrong,
-    ...crashed,
     ...lost.map((what) => `can't be pulled any more: ${what}`),
     ...disks.wrong,
     ...disks.leftovers,
