@@ -40,7 +40,7 @@ export interface ClusterNode extends NodePlace {
   readonly isRunning: boolean;
   /** Drained, and not taken back in. */
   readonly isDrained: boolean;
-  /** A process on the disk and the addresses that the last one had. */
+  /** A process on the disk and the addresses that the last one had. Rejects, as `stop` and `kill` do, when that one had ended by itself. */
   start(): Promise<void>;
   /** SIGTERM, and waits for its end. */
   stop(): Promise<void>;
@@ -60,6 +60,15 @@ export async function placeNode(id: string, dir: string): Promise<NodePlace> {
     (port) => `127.0.0.1:${port}`,
   ) as [string, string, string];
   return { id, host, adminHost, peerHost, dir: join(dir, id) };
+}
+
+const logCharsMax = 4000;
+
+/** Nobody stops a node in a way that makes it fail. */
+async function endsWell(id: string, pullring: Pullring): Promise<void> {
+  const { code, signal } = await pullring.ended;
+  if (code === 0 || signal === "SIGKILL" || signal === "SIGTERM") return;
+  throw new Error(`${id} ended by itself (${code ?? signal}); its log: …${pullring.logs().slice(-logCharsMax)}`);
 }
 
 /** A node that runs and is ready. */
@@ -92,16 +101,18 @@ export async function startNode(place: NodePlace, config: Section, adminToken: s
     },
     async start() {
       await pullring.stop();
+      await endsWell(place.id, pullring);
       isDrained = false;
       pullring = await start();
     },
     async stop() {
       pullring.kill("SIGCONT");
       await pullring.stop();
+      await endsWell(place.id, pullring);
     },
     async kill() {
       pullring.kill("SIGKILL");
-      await pullring.ended;
+      await endsWell(place.id, pullring);
     },
     freeze: () => pullring.kill("SIGSTOP"),
     thaw: () => pullring.kill("SIGCONT"),
