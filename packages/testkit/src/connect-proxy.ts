@@ -8,7 +8,7 @@ export async function startConnectProxy(options: TunnelProxyOptions = {}): Promi
   const tunnels = new Tunnels(options);
 
   async function open(client: Socket, authority: string, login: string | undefined): Promise<void> {
-    if (tunnels.faults.hang) return;
+    if (tunnels.faults.hang) return tunnels.ignore(client);
     const basic = /^Basic (.+)$/i.exec(login ?? "")?.[1] ?? "";
     const [, username, password] = /^([^:]*):(.*)$/s.exec(Buffer.from(basic, "base64").toString()) ?? [];
     if (!tunnels.mayPass(username, password)) {

@@ -38,7 +38,7 @@ export async function startSocksProxy(options: TunnelProxyOptions = {}): Promise
   }
 
   async function serve(client: Socket): Promise<void> {
-    if (tunnels.faults.hang) return;
+    if (tunnels.faults.hang) return tunnels.ignore(client);
     if (!(await greet(client))) return client.destroySoon();
     const asked = await readTarget(client);
     const target = await tunnels.dial(asked);

@@ -68,6 +68,11 @@ export class Tunnels {
     client.on("error", () => {}).once("close", () => this.clients.delete(client));
   }
 
+  /** Notices nothing but that the client leaves. */
+  ignore(client: Socket): void {
+    client.once("end", () => client.destroy()).resume();
+  }
+
   mayPass(username: string | undefined, password: string | undefined): boolean {
     const { credentials } = this.options;
     const may = !credentials || (username === credentials.username && password === credentials.password);

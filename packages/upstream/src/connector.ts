@@ -63,12 +63,24 @@ export function makeConnector(options: ConnectorOptions): buildConnector.connect
   let ca = upstream.ca?.();
   let dials = build(ca);
 
+  function inTime(dial: Dial, target: buildConnector.Options, callback: buildConnector.Callback): void {
+    const done = new AbortController();
+    const socket = dial(target, (...args) => {
+      done.abort();
+      callback(...args);
+    });
+    clock.sleep(limits.connectMs, done.signal).then(
+      () => socket?.destroy(new WireError("unreachable", `no connection within ${limits.connectMs} ms`)),
+      () => {},
+    );
+  }
+
   /** The proxy resolves names, so what stands behind one can't be checked here: that is left to its operator. */
   function through(proxy: URL, target: buildConnector.Options, callback: buildConnector.Callback): void {
     const port = Number(target.port) || (target.protocol === "https:" ? 443 : 80);
     openTunnel(proxy, { host: target.hostname.replace(/^\[|\]$/g, ""), port }, clock).then(
       (httpSocket) => {
-        if (target.protocol === "https:") dials.open({ ...target, httpSocket }, callback);
+        if (target.protocol === "https:") inTime(dials.open, { ...target, httpSocket }, callback);
         else callback(null, httpSocket);
       },
       (error: Error) => callback(error, null),
@@ -84,18 +96,9 @@ export function makeConnector(options: ConnectorOptions): buildConnector.connect
       return;
     }
     if (proxy) return through(proxy, target, callback);
-    const done = new AbortController();
-    const dial = trusted ? dials.open : dials.guarded;
     // The connector takes it from here, and not from its own options.
     const from = localAddress === undefined ? target : { ...target, localAddress };
-    const socket = dial(from, (...args) => {
-      done.abort();
-      callback(...args);
-    });
-    clock.sleep(limits.connectMs, done.signal).then(
-      () => socket?.destroy(new WireError("unreachable", `no connection within ${limits.connectMs} ms`)),
-      () => {},
-    );
+    inTime(trusted ? dials.open : dials.guarded, from, callback);
   };
 }
 

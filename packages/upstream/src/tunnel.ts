@@ -94,7 +94,8 @@ class Reader {
 async function byConnect(proxy: URL, { host, port }: TunnelTarget, reader: Reader): Promise<void> {
   const authority = `${isIPv6(host) ? `[${host}]` : host}:${port}`;
   const [username, password] = loginOf(proxy);
-  const login = username === "" ? "" : `Proxy-Authorization: Basic ${btoa(`${username}:${password}`)}\r\n`;
+  const basic = Buffer.from(`${username}:${password}`).toString("base64");
+  const login = username === "" ? "" : `Proxy-Authorization: Basic ${basic}\r\n`;
   reader.socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${login}\r\n`);
   const head = await reader.take((bytes) => {
     const end = bytes.indexOf("\r\n\r\n");
