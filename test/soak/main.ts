@@ -2,7 +2,7 @@
 // process that is killed now and then. Prints a verdict on one page; exits 1 when anything was wrong.
 // `--sim 20000 [--seed 1]`: only simulated clusters, so many from the seed on; a single one is shown as it happens.
 // `--quota-sim 20000 [--seed 1]`: only simulated budgets, in the same way.
-// `--promises [one-fetch|takeover|come-and-go]`: only what a cluster promises, at full size; all three, or those that are named.
+// `--promises [one-fetch|takeover|come-and-go|rolling-restart]`: only what a cluster promises, at full size; all, or those that are named.
 // `--cluster-kills 500 [--seed 1]`: only a cluster whose nodes are killed under load, and what it wrote down of that.
 // `--faults [redis-hung|s3-slow|…]`: only what hits cost while something fails, half a minute each; all, or those that are named.
 // `--mutants`: only whether tests and simulation notice what was taken out of a copy of the product.

@@ -1,5 +1,6 @@
 import { comeAndGo } from "./promises-come-and-go.ts";
 import { oneFetch } from "./promises-one-fetch.ts";
+import { rollingRestarts } from "./promises-rolling-restart.ts";
 import { type Findings, findingsText } from "./promises-table.ts";
 import { takeover } from "./promises-takeover.ts";
 
@@ -7,6 +8,7 @@ const forms: Readonly<Record<string, () => Promise<Findings>>> = {
   "one-fetch": oneFetch,
   takeover,
   "come-and-go": comeAndGo,
+  "rolling-restart": rollingRestarts,
 };
 
 /** Runs the promises of a cluster at their full size, all of them or those that are named; prints a table each. */
