@@ -63,17 +63,8 @@ export function makeConnector(options: ConnectorOptions): buildConnector.connect
   let ca = upstream.ca?.();
   let dials = build(ca);
 
-  function inTime(dial: Dial, target: buildConnector.Options, callback: buildConnector.Callback): void {
-    const done = new AbortController();
-    const socket = dial(target, (...args) => {
-      done.abort();
-      callback(...args);
-    });
-    clock.sleep(limits.connectMs, done.signal).then(
-      () => socket?.destroy(new WireError("unreachable", `no connection within ${limits.connectMs} ms`)),
-      () => {},
-    );
-  }
+  const inTime = (dial: Dial, target: buildConnector.Options, callback: buildConnector.Callback): void =>
+    dialInTime(dial, { target, callback, clock });
 
   /** The proxy resolves names, so what stands behind one can't be checked here: that is left to its operator. */
   function through(proxy: URL, target: buildConnector.Options, callback: buildConnector.Callback): void {
@@ -100,6 +91,25 @@ export function makeConnector(options: ConnectorOptions): buildConnector.connect
     const from = localAddress === undefined ? target : { ...target, localAddress };
     inTime(trusted ? dials.open : dials.guarded, from, callback);
   };
+}
+
+interface InTime {
+  readonly target: buildConnector.Options;
+  readonly callback: buildConnector.Callback;
+  readonly clock: Clock;
+}
+
+/** TLS included. */
+function dialInTime(dial: Dial, { target, callback, clock }: InTime): void {
+  const done = new AbortController();
+  const socket = dial(target, (...args) => {
+    done.abort();
+    callback(...args);
+  });
+  clock.sleep(limits.connectMs, done.signal).then(
+    () => socket?.destroy(new WireError("unreachable", `no connection within ${limits.connectMs} ms`)),
+    () => {},
+  );
 }
 
 const originOf = ({ protocol, host }: buildConnector.Options): string => new URL(`${protocol}//${host}`).origin;

@@ -76,7 +76,7 @@ for (const kind of kinds) {
     );
     assert.ok(
       proxy.tunnels.every((target) => target.startsWith("registry.test:")),
-      `${proxy.tunnels}`,
+      proxy.tunnels.join(),
     );
   });
 
@@ -184,7 +184,7 @@ for (const kind of kinds) {
     await head();
     assert.ok(
       proxy.tunnels.every((target) => target.startsWith("[::1]:")),
-      `${proxy.tunnels}`,
+      proxy.tunnels.join(),
     );
   });
 
