@@ -1,4 +1,4 @@
-import type { LaneBoard, LaneFacts } from "@pullring/core";
+import type { LaneBoard, LaneFacts, Pause } from "@pullring/core";
 
 import type { CoolDowns } from "./cool-downs.ts";
 import type { AccountLane, Lanes } from "./lanes.ts";
@@ -45,10 +45,10 @@ export function makeLaneTable(options: LaneTableOptions): LaneTable {
     return assumedKey(upstream, { name: "", access: "public", egress, node });
   }
 
-  const begin = (lane: AccountLane, seconds: number): void => coolDowns.begin(pauseKey(lane), seconds);
-  const stop = board?.onPause(({ key, forSec }) => {
-    for (const lane of lanes.all) if (addressOf(lane) === key) begin(lane, forSec);
-  });
+  const begin = ({ key, forSec }: Pause): void => {
+    for (const lane of lanes.all) if (addressOf(lane) === key) coolDowns.begin(pauseKey(lane), forSec);
+  };
+  const stop = board?.onPause(begin);
 
   return {
     facts: () =>
@@ -68,8 +68,9 @@ export function makeLaneTable(options: LaneTableOptions): LaneTable {
       }),
     others: () => board?.others().filter((lane) => lane.upstream === upstream) ?? [],
     pause(lane, seconds) {
-      begin(lane, seconds);
-      board?.pause({ key: addressOf(lane), forSec: seconds });
+      const pause = { key: addressOf(lane), forSec: seconds };
+      begin(pause);
+      board?.pause(pause);
     },
     close: () => stop?.(),
   };

@@ -22,8 +22,8 @@ export function settle(
 ): void {
   const told = payers.learn(lane, answer);
   const { key } = payers.of(lane);
-  // Also of one that was counted by another name until this answer came.
-  if (told && take?.key !== key) budgets.tell(key, told, askedAt);
+  // Also of one that was counted by another name until this answer came. A refusal ends with the window that it tells.
+  if (told && (isLimit || take?.key !== key)) budgets.tell(key, told, askedAt);
   if (!take) return;
   const retryAfter = headerOf(answer.headers, "retry-after");
   if (isLimit) {
