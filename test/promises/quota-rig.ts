@@ -31,7 +31,7 @@ export const startSpenders = (
       accounts: usernames.map((username) => ({ username, password: password(username), limit: accountLimit })),
       ...options.hub,
     },
-    config: {
+    config: (place) => ({
       accounts: usernames.map((username) => ({
         name: username,
         upstream: "docker.io",
@@ -45,8 +45,8 @@ export const startSpenders = (
         localAddress,
         nodes: [`n${Math.min(3, index + 1)}`],
       })),
-      ...(typeof options.config === "object" ? options.config : {}),
-    },
+      ...(typeof options.config === "function" ? options.config(place) : options.config),
+    }),
   });
 
 /** Puts that many images of one manifest there, and resolves to their names. */

@@ -2,6 +2,7 @@
 // process that is killed now and then. Prints a verdict on one page; exits 1 when anything was wrong.
 // `--sim 20000 [--seed 1]`: only simulated clusters, so many from the seed on; a single one is shown as it happens.
 // `--quota-sim 20000 [--seed 1]`: only simulated budgets, in the same way.
+// `--quota`: only 1,000 pulls by seven budgets of a cluster, to their end.
 // `--promises [one-fetch|takeover|come-and-go|rolling-restart]`: only what a cluster promises, at full size; all, or those that are named.
 // `--cluster-kills 500 [--seed 1]`: only a cluster whose nodes are killed under load, and what it wrote down of that.
 // `--faults [redis-hung|s3-slow|…]`: only what hits cost while something fails, half a minute each; all, or those that are named.
@@ -16,6 +17,7 @@ import { killRounds } from "../fault/kill-rounds.ts";
 import { soakClusterKills } from "./cluster-kills.ts";
 import { runFaults } from "./faults-table.ts";
 import { runPromises } from "./promises-run.ts";
+import { soakQuota } from "./quota.ts";
 import { soakQuotaSim } from "./quota-sim.ts";
 import { soakSim } from "./sim.ts";
 import { soak } from "./soak.ts";
@@ -30,6 +32,7 @@ const { values, positionals } = parseArgs({
     sim: { type: "string" },
     "quota-sim": { type: "string" },
     "cluster-kills": { type: "string" },
+    quota: { type: "boolean", default: false },
     promises: { type: "boolean", default: false },
     faults: { type: "boolean", default: false },
     mutants: { type: "boolean", default: false },
@@ -39,7 +42,8 @@ const { values, positionals } = parseArgs({
 const clusterKills = values["cluster-kills"];
 const quotaSim = values["quota-sim"];
 const isSim = values.sim !== undefined || quotaSim !== undefined;
-const isPart = isSim || clusterKills !== undefined || values.mutants || values.promises || values.faults;
+const isPart =
+  isSim || clusterKills !== undefined || values.mutants || values.promises || values.faults || values.quota;
 const [clients = 0, seed = 0] = [values.clients, values.seed].map(Number);
 const [minutes = 0, kills = 0] = [values.minutes, values.kills].map((value) => (isPart ? 0 : Number(value)));
 const problems: string[] = [];
@@ -49,6 +53,8 @@ if (values.sim !== undefined) problems.push(...(await soakSim({ count: Number(va
 if (quotaSim !== undefined) problems.push(...(await soakQuotaSim({ count: Number(quotaSim), seed })));
 
 if (clusterKills !== undefined) problems.push(...(await soakClusterKills({ kills: Number(clusterKills), seed })));
+
+if (values.quota) problems.push(...(await soakQuota()));
 
 if (values.promises) problems.push(...(await runPromises(positionals)));
 
