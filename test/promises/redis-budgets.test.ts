@@ -1,7 +1,8 @@
+import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { after, before, suite } from "node:test";
+import { after, before, suite, test } from "node:test";
 
-import { makeRedisBudgets, openRedis, type Redis } from "@pullring/cluster";
+import { makeRedisBudgets, makeRedisPriorDigests, openRedis, type Redis } from "@pullring/cluster";
 import { budgetSuite, eventually, virtualClock } from "@pullring/testkit";
 
 import { systemClock, systemRandom } from "../../packages/server/src/clock.ts";
@@ -47,5 +48,27 @@ suite("budgets in Redis", { skip: needsRedis() }, () => {
         },
       };
     },
+  });
+
+  test("what has priority on one node has it on all, and where Redis is away on that one", async () => {
+    const clock = virtualClock();
+    const [own, other] = [server, server].map(({ url }) =>
+      openRedis({ url, prefix: "priors", log: silent, clock: systemClock, random: systemRandom }),
+    ) as [Redis, Redis];
+    try {
+      await eventually(() => own.state().up && other.state().up);
+      const [first, second] = [makeRedisPriorDigests(own, clock), makeRedisPriorDigests(other, clock)];
+      assert.equal(await second.has("docker.io library/app@sha256:00"), false);
+      await first.note("docker.io library/app@sha256:00");
+      assert.equal(await second.has("docker.io library/app@sha256:00"), true);
+      assert.equal(await second.has("docker.io library/app@sha256:11"), false);
+      await Promise.all([own.close(), other.close()]);
+      assert.deepEqual(
+        [await first.has("docker.io library/app@sha256:00"), await second.has("docker.io library/app@sha256:00")],
+        [true, false],
+      );
+    } finally {
+      await Promise.all([own.close(), other.close()]);
+    }
   });
 });

@@ -1,4 +1,5 @@
 export { makeRedisBudgets, type RedisBudgets } from "./budgets/redis-budgets.ts";
+export { makeRedisPriorDigests } from "./budgets/redis-prior-digests.ts";
 export { type FollowedBoard, openLaneBoard } from "./lanes/lane-board.ts";
 export { redisBoard } from "./lanes/redis-board.ts";
 export { makeRedisLeases, type LeaseOutcome, type RedisLeasesOptions } from "./lease/redis-leases.ts";

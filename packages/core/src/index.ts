@@ -31,6 +31,7 @@ export type { List } from "./lists.ts";
 export { withMemory } from "./memory-tier.ts";
 export type { CacheEvent, Observe } from "./observe.ts";
 export { makePins, type Pins } from "./pins.ts";
+export { makeLocalPriorDigests } from "./prior-digests.ts";
 export * from "./ports.ts";
 export type * from "./quota-ports.ts";
 export { makeRecent, type Recent } from "./recent.ts";

@@ -101,4 +101,7 @@ export const budgetLimits = {
   spendersMax: 256,
   limitMax: 1_000_000_000,
   windowSecMax: 32 * 86_400,
+  /** How long a digest is known to be what a tag with priority points at: clients may come for it long after they asked for the tag. */
+  priorMs: 3_600_000,
+  priorsMax: 10_000,
 } as const;

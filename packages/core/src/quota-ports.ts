@@ -71,6 +71,17 @@ export interface Budgets {
   all(): Promise<readonly BudgetState[]>;
 }
 
+/**
+ * What tags with priority were lately seen to point at, the children of such an index included: whoever fetches one, on any node, may spend
+ * what is kept back. A key is `docker.io library/app@sha256:…`.
+ */
+export interface PriorDigests {
+  /** Resolves when the other nodes can know it. Never rejects. */
+  note(key: string): Promise<void>;
+  /** Never rejects: what can't be found out is not prior. */
+  has(key: string): Promise<boolean>;
+}
+
 /** A lane of this node or another one, as its node tells. */
 export interface LaneFacts {
   /** `<account or anonymous>@<egress>@<node>` */

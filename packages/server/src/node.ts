@@ -19,7 +19,7 @@ import { openAdmin } from "./open-admin.ts";
 import { openCluster, type ClusterSide } from "./open-cluster.ts";
 import { openFace } from "./open-face.ts";
 import { openPurges } from "./open-purges.ts";
-import { openBudgets, openQuota } from "./open-quota.ts";
+import { openBudgets, openPriors, openQuota } from "./open-quota.ts";
 import { openStorage } from "./open-storage.ts";
 import { openUpstreams } from "./open-upstreams.ts";
 import type { Parts } from "./parts.ts";
@@ -61,6 +61,7 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
   const budgets = openBudgets(parts, cluster);
   const upstreams = await openUpstreams(parts, {
     budgets,
+    priors: openPriors(parts, cluster),
     board: cluster?.sharing?.board,
     laneFetch: cluster?.client.lanes,
   });

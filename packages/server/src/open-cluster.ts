@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 
 import { openMembership, type Membership, type PeerClient } from "@pullring/cluster";
-import type { Budgets, Cluster, LaneBoard, Leases, PeerService, PurgeOrder } from "@pullring/core";
+import type { Cluster, Leases, PeerService, PurgeOrder } from "@pullring/core";
 import type { Digest } from "@pullring/oci";
 import type { Exclusively } from "@pullring/storage";
 
@@ -10,7 +10,7 @@ import type { Config } from "./config/index.ts";
 import type { ByteMover } from "./http/byte-mover.ts";
 import { keptFile } from "./kept-file.ts";
 import { mayDial, openPeers, type PeerViews } from "./open-peers.ts";
-import { openRedisSide } from "./open-redis.ts";
+import { openRedisSide, type RedisSide } from "./open-redis.ts";
 import type { Parts } from "./parts.ts";
 import { purgeKey, purgeOrderOf } from "./purge-key.ts";
 import { StartError } from "./start-error.ts";
@@ -23,7 +23,7 @@ export interface ClusterSide {
   readonly membership: Membership;
   readonly client: PeerClient;
   /** What nodes share of their lanes; absent without Redis. */
-  readonly sharing: { readonly budgets: Budgets; readonly board: LaneBoard } | undefined;
+  readonly sharing: Pick<RedisSide, "budgets" | "priors" | "board"> | undefined;
   /** Runs house-keeping on one node at a time. */
   readonly exclusively: Exclusively;
   /** Answers peers from now on, and obeys word of purges. Rejects when it can't listen. */

@@ -1,4 +1,10 @@
-import { makeLocalBudgets, type Budgets, type LaneFacts } from "@pullring/core";
+import {
+  makeLocalBudgets,
+  makeLocalPriorDigests,
+  type Budgets,
+  type LaneFacts,
+  type PriorDigests,
+} from "@pullring/core";
 
 import { quotaOf, type QuotaView } from "./admin/index.ts";
 import type { ClusterSide } from "./open-cluster.ts";
@@ -8,6 +14,10 @@ import { QuotaWatch } from "./quota/quota-watch.ts";
 /** The budgets that this node's lanes are counted by: shared with the other nodes where there is a Redis. */
 export const openBudgets = ({ clock }: Parts, cluster: ClusterSide | undefined): Budgets =>
   cluster?.sharing?.budgets ?? makeLocalBudgets({ clock });
+
+/** What may spend the reserve by its digest: known to all nodes where there is a Redis. */
+export const openPriors = ({ clock }: Parts, cluster: ClusterSide | undefined): PriorDigests =>
+  cluster?.sharing?.priors ?? makeLocalPriorDigests(clock);
 
 export interface QuotaSide {
   /** For the admin API. */

@@ -1,6 +1,7 @@
 import {
   makeRedisBudgets,
   makeRedisLeases,
+  makeRedisPriorDigests,
   makeRedisPurges,
   openLaneBoard,
   openRedis,
@@ -11,7 +12,7 @@ import {
   type RedisOptions,
   type RedisPurges,
 } from "@pullring/cluster";
-import type { Budgets, Leases } from "@pullring/core";
+import type { Budgets, Leases, PriorDigests } from "@pullring/core";
 
 import { systemRandom } from "./clock.ts";
 import type { Config } from "./config/index.ts";
@@ -24,6 +25,7 @@ export interface RedisSide {
   readonly leases: Leases;
   readonly purges: RedisPurges;
   readonly budgets: Budgets;
+  readonly priors: PriorDigests;
   readonly board: FollowedBoard;
   /** What of its setting can do harm. */
   warnings(): readonly string[];
@@ -63,6 +65,7 @@ export function openRedisSide(parts: Parts, { config, self, members, onPurge }: 
     leases,
     purges,
     budgets,
+    priors: makeRedisPriorDigests(redis, clock),
     board,
     warnings: () => redis.warnings(),
     async close() {

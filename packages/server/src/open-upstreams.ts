@@ -2,7 +2,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { isIPv6 } from "node:net";
 
-import { type Budgets, type LaneBoard, type LaneFetch } from "@pullring/core";
+import { type Budgets, type LaneBoard, type LaneFetch, type PriorDigests } from "@pullring/core";
 import { makeUpstreams, type Egress, type Upstreams } from "@pullring/upstream";
 
 import { systemRandom } from "./clock.ts";
@@ -12,6 +12,7 @@ import { StartError } from "./start-error.ts";
 
 export interface UpstreamSide {
   readonly budgets: Budgets;
+  readonly priors: PriorDigests;
   /** What nodes tell each other of their lanes; absent where this one is alone. */
   readonly board: LaneBoard | undefined;
   readonly laneFetch: LaneFetch | undefined;

@@ -1,4 +1,4 @@
-import type { Budgets, Clock, LaneBoard, LaneFetch } from "@pullring/core";
+import type { Budgets, Clock, LaneBoard, LaneFetch, PriorDigests } from "@pullring/core";
 
 import type { Egress } from "./egress.ts";
 
@@ -90,6 +90,7 @@ export interface UpstreamsOptions {
   /** What this node can go out by; at least one. */
   readonly egress: readonly Egress[];
   readonly budgets: Budgets;
+  readonly priors: PriorDigests;
   /** What nodes tell each other of their lanes; absent = there are no others. */
   readonly board?: LaneBoard | undefined;
   readonly laneFetch?: LaneFetch | undefined;

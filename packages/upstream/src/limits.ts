@@ -35,8 +35,6 @@ export const limits = {
   retryPauseMs: 100,
   /** Lanes that may send something for one request: the first and one other. */
   lanesPerRequestMax: 2,
-  /** How long a digest is known to be what a tag with priority points at. */
-  namedMs: minuteMs,
   /** How long a lane that saw what others could not is asked first. */
   seenByMs: 10 * minuteMs,
   /** How long an upstream whose HEAD of a blob told no size is asked by a range of one byte. */

@@ -9,7 +9,14 @@ import {
   type ManifestSource,
   type Repository,
 } from "@pullring/core";
-import { isDigestReference, manifestAccept, manifestTypeIn, type Reference } from "@pullring/oci";
+import {
+  isDigestReference,
+  manifestAccept,
+  manifestTypeIn,
+  parseManifest,
+  type Digest,
+  type Reference,
+} from "@pullring/oci";
 
 import { makeCollector } from "./collector.ts";
 import { contentLengthOf, digestClaimOf, isIdentity, mediaTypeOf } from "./headers.ts";
@@ -38,25 +45,32 @@ export function makeManifestSource({ registryOf, laneFetch }: ManifestSourceOpti
         return undefined;
       });
       const told = received(head);
-      if (told.digest !== undefined) registry.named({ repository: name, reference }, told.digest);
+      if (told.digest !== undefined) await registry.named({ repository: name, reference }, [told.digest]);
       return told;
     },
 
     async get(repository, reference, signal) {
       const { receive, answer, put } = makeReceiver();
       const order = { ...getOrder(repository, reference), signal };
-      await registryOf(repository.upstream).askCounted(order, receive, async ({ node, name }) => {
+      const registry = registryOf(repository.upstream);
+      await registry.askCounted(order, receive, async ({ node, name }) => {
         if (!laneFetch) throw new PullringError("unavailable", "there are no other nodes");
         const told = await laneFetch.fetch(node, { lane: name, repository, reference });
         put(told.answer);
         return told.outcome;
       });
-      return answer();
+      const got = answer();
+      await registry.named(order, childrenOf(got));
+      return got;
     },
 
     refusal: ({ upstream, name }, reference) => registryOf(upstream).refusal({ repository: name, reference }),
   };
 }
+
+const childrenOf = ({ bytes, mediaType }: ManifestAnswer): readonly Digest[] =>
+  parseManifest(bytes, mediaType)?.descriptors.flatMap(({ kind, digest }) => (kind === "manifest" ? [digest] : [])) ??
+  [];
 
 /** For another node, which has taken from the lane's budget. */
 export async function fetchOnLane(registryOf: RegistryOf, order: LaneOrder): Promise<LaneAnswer> {

@@ -33,8 +33,8 @@ export interface Registry {
   askBy(lane: string, order: Order & CountedOrder, receive: Receive): Promise<Told | "spent">;
   /** Why a counted request would be refused now. */
   refusal(order: CountedOrder): Promise<PullringError | undefined>;
-  /** A HEAD by tag has named a digest. */
-  named(order: CountedOrder, digest: Digest): void;
+  /** A HEAD by tag has named a digest, or an index its children. Never rejects. */
+  named(order: CountedOrder, digests: readonly Digest[]): Promise<void>;
   lanes(): readonly LaneFacts[];
   close(): Promise<void>;
 }
@@ -96,7 +96,7 @@ export function makeRegistry(options: RegistryOptions): Registry {
       return outcome;
     },
     refusal: async (order) => spending?.refusal(order, lanes.forRepository(order.repository), table.others()),
-    named: (order, digest) => spending?.named(order, digest),
+    named: async (order, digests) => spending?.named(order, digests),
     lanes: () => table.facts(),
     async close() {
       table.close();
@@ -106,7 +106,7 @@ export function makeRegistry(options: RegistryOptions): Registry {
 }
 
 function makeParts(options: RegistryOptions) {
-  const { upstream, clock, random, node, observe, onWire, log, resolve, egress, budgets, board } = options;
+  const { upstream, clock, random, node, observe, onWire, log, resolve, egress, budgets, priors, board } = options;
   const base = `${upstream.url.origin}${upstream.url.pathname.replace(/\/+$/, "")}/v2/`;
   const accounts = options.accounts.filter((account) => account.upstream === upstream.name);
   const { quota } = upstream;
@@ -130,7 +130,7 @@ function makeParts(options: RegistryOptions) {
   const tokens = makeTokens({ server, coolDowns, clock, retry: { clock, random } });
   const authorizer = makeAuthorizer({ pingUrl: new URL(base), send, logins, tokens, errorOf });
   const choice = makeLaneChoice({ lanes, coolDowns, logins, isDown, clock });
-  const spending = quota && makeSpending({ upstream: upstream.name, quota, budgets, payers, clock });
+  const spending = quota && makeSpending({ upstream: upstream.name, quota, budgets, priors, payers, clock });
   const onLane = makeAskOnLane({ ...options, base, send, authorizer, logins, errorOf, payers, isCounted });
   return { transports, lanes, payers, spending, table, choice, onLane };
 }

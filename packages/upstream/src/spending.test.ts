@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { makeLocalBudgets, type LaneFacts } from "@pullring/core";
+import { budgetLimits, makeLocalBudgets, makeLocalPriorDigests, type LaneFacts } from "@pullring/core";
 import type { Reference } from "@pullring/oci";
 import { virtualClock } from "@pullring/testkit";
 
 import type { AccountConfig, QuotaConfig } from "./config.ts";
 import type { AccountLane } from "./lanes.ts";
-import { limits } from "./limits.ts";
 import { makePayers } from "./payers.ts";
 import { makePurse } from "./purse.ts";
 import { makeSpending, type CountedOrder } from "./spending.ts";
@@ -25,7 +24,8 @@ const quotaOf = (more: Partial<QuotaConfig> = {}): QuotaConfig => ({
 function rig(quota: Partial<QuotaConfig> = {}) {
   const clock = virtualClock();
   const [budgets, payers] = [makeLocalBudgets({ clock }), makePayers("docker.io")];
-  const spending = makeSpending({ upstream: "docker.io", quota: quotaOf(quota), budgets, payers, clock });
+  const priors = makeLocalPriorDigests(clock);
+  const spending = makeSpending({ upstream: "docker.io", quota: quotaOf(quota), budgets, priors, payers, clock });
   const stateOf = async (key: string) => (await budgets.all()).find((state) => state.key === key);
   return { clock, budgets, payers, spending, stateOf };
 }
@@ -115,12 +115,12 @@ test("the reserve is for what has priority: by tag, and by the digest that its H
   await assert.rejects(spending.take(order("3"), [a], []), failsAs("throttled"));
   const wanted = [order("3"), order(pinned), order("stable"), order("stable", "acme/app")];
   assert.deepEqual(await Promise.all(wanted.map(refused)), [true, true, false, true]);
-  spending.named(order("3"), pinned);
+  await spending.named(order("3"), [pinned]);
   assert.equal(await refused(order(pinned)), true);
-  spending.named(order("stable"), pinned);
+  await spending.named(order("stable"), [pinned]);
   assert.equal(await refused(order(pinned)), false);
   assert.equal(await refused(order(pinned, "library/busybox")), true);
-  await clock.advance(limits.namedMs + 1);
+  await clock.advance(budgetLimits.priorMs + 1);
   assert.equal(await refused(order(pinned)), true);
   assert.ok(await spending.take(order("stable"), [a], []));
 });

@@ -1,11 +1,11 @@
 import {
   globMatcher,
-  makeRecent,
   PullringError,
   type Budgets,
   type BudgetWish,
   type Clock,
   type LaneFacts,
+  type PriorDigests,
   type Take,
 } from "@pullring/core";
 import { isDigestReference, type Digest, type Reference } from "@pullring/oci";
@@ -25,6 +25,7 @@ export interface SpendingOptions {
   readonly upstream: string;
   readonly quota: QuotaConfig;
   readonly budgets: Budgets;
+  readonly priors: PriorDigests;
   readonly payers: Payers;
   readonly clock: Clock;
 }
@@ -39,8 +40,8 @@ export interface Spending {
     lanes: readonly AccountLane[],
     others: readonly LaneFacts[],
   ): Promise<PullringError | undefined>;
-  /** A HEAD by tag named this digest: what is fetched by digest has the tag's priority then. */
-  named(order: CountedOrder, digest: Digest): void;
+  /** A HEAD by tag, or an index, named these digests: what is fetched by digest has the priority of what named it. Never rejects. */
+  named(order: CountedOrder, digests: readonly Digest[]): Promise<void>;
 }
 
 export interface Taken {
@@ -50,32 +51,35 @@ export interface Taken {
   readonly others: readonly LaneFacts[];
 }
 
-export function makeSpending({ upstream, quota, budgets, payers, clock }: SpendingOptions): Spending {
+export function makeSpending({ upstream, quota, budgets, priors, payers, clock }: SpendingOptions): Spending {
   const prior = quota.priority.map(globMatcher);
-  const namedByPrior = makeRecent<true>(clock, { ttlMs: limits.namedMs, entriesMax: limits.memoriesMax });
-  const hasPriority = ({ repository, reference }: CountedOrder): boolean =>
-    isDigestReference(reference)
-      ? namedByPrior.get(`${repository}@${reference}`) === true
-      : prior.some((matches) => matches(`${repository}:${reference}`));
-  const reserveFor = (order: CountedOrder): number => (hasPriority(order) ? 0 : quota.reserve);
+  const priorKey = (repository: string, digest: Digest): string => `${upstream} ${repository}@${digest}`;
 
-  const wishOf = (order: CountedOrder, lane: AccountLane): BudgetWish => {
+  async function hasPriority({ repository, reference }: CountedOrder): Promise<boolean> {
+    if (prior.length === 0) return false;
+    if (isDigestReference(reference)) return priors.has(priorKey(repository, reference));
+    return prior.some((matches) => matches(`${repository}:${reference}`));
+  }
+  const reserveFor = async (order: CountedOrder): Promise<number> =>
+    quota.reserve > 0 && !(await hasPriority(order)) ? quota.reserve : 0;
+
+  const wishOf = (lane: AccountLane, reserve: number): BudgetWish => {
     const { key, isUnmetered } = payers.of(lane);
     const { limit = quota.limit, windowSec = quota.windowSec } = lane.account ?? {};
-    return { key, limit: isUnmetered ? undefined : limit, windowSec, reserve: reserveFor(order) };
+    return { key, limit: isUnmetered ? undefined : limit, windowSec, reserve };
   };
-  const wishOfOther = (order: CountedOrder, { budget = "", unmetered }: LaneFacts): BudgetWish => ({
+  const wishOfOther = ({ budget = "", unmetered }: LaneFacts, reserve: number): BudgetWish => ({
     key: budget,
     limit: unmetered ? undefined : quota.limit,
     windowSec: quota.windowSec,
-    reserve: reserveFor(order),
+    reserve,
   });
 
   /** One wish for each budget, however many lanes share it. */
-  function wishesOf(order: CountedOrder, lanes: readonly AccountLane[], others: readonly LaneFacts[]): BudgetWish[] {
+  function wishesOf(lanes: readonly AccountLane[], others: readonly LaneFacts[], reserve: number): BudgetWish[] {
     const wishes = [
-      ...lanes.map((lane) => wishOf(order, lane)),
-      ...others.filter(({ budget }) => budget !== undefined).map((lane) => wishOfOther(order, lane)),
+      ...lanes.map((lane) => wishOf(lane, reserve)),
+      ...others.filter(({ budget }) => budget !== undefined).map((lane) => wishOfOther(lane, reserve)),
     ];
     return [...new Map(wishes.toReversed().map((wish) => [wish.key, wish])).values()].toReversed();
   }
@@ -85,9 +89,10 @@ export function makeSpending({ upstream, quota, budgets, payers, clock }: Spendi
 
   return {
     async take(order, lanes, others) {
+      const reserve = await reserveFor(order);
       // As it is now: an answer that comes meanwhile may name the payer otherwise.
       const keys = new Map(lanes.map((lane) => [lane, payers.of(lane).key]));
-      const taking = await budgets.take(wishesOf(order, lanes, others));
+      const taking = await budgets.take(wishesOf(lanes, others, reserve));
       if (taking.state === "empty") throw empty(taking.retryAfterSec);
       const { take } = taking;
       return {
@@ -97,10 +102,11 @@ export function makeSpending({ upstream, quota, budgets, payers, clock }: Spendi
       };
     },
     async refusal(order, lanes, others) {
+      const ownReserve = await reserveFor(order);
       const states = new Map((await budgets.all()).map((state) => [state.key, state]));
       const now = clock.now();
       const waits: number[] = [];
-      for (const { key, limit, reserve } of wishesOf(order, lanes, others)) {
+      for (const { key, limit, reserve } of wishesOf(lanes, others, ownReserve)) {
         const state = states.get(key);
         const until = state?.coolDownUntil ?? 0;
         const left = state ? state.remaining : limit;
@@ -110,9 +116,9 @@ export function makeSpending({ upstream, quota, budgets, payers, clock }: Spendi
       const soonestMs = Math.min(...waits.filter((ms) => ms > 0));
       return empty(Number.isFinite(soonestMs) ? Math.ceil(soonestMs / 1000) : limits.coolDownSec);
     },
-    named(order, digest) {
-      if (!isDigestReference(order.reference) && hasPriority(order))
-        namedByPrior.set(`${order.repository}@${digest}`, true);
+    async named(order, digests) {
+      if (digests.length === 0 || quota.reserve === 0 || !(await hasPriority(order))) return;
+      await Promise.all(digests.map((digest) => priors.note(priorKey(order.repository, digest))));
     },
   };
 }

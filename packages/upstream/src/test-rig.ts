@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import {
   hasCode,
   makeLocalBudgets,
+  makeLocalPriorDigests,
   type Budgets,
   type LaneBoard,
   type LaneFetch,
@@ -84,6 +85,7 @@ export function rigFor(t: TestContext, url: string, options: RigOptions = {}): R
     node,
     egress,
     budgets: options.budgets ?? makeLocalBudgets({ clock }),
+    priors: makeLocalPriorDigests(clock),
     board: options.board,
     laneFetch: options.laneFetch,
     observe: (event) => void events.push(event),
