@@ -1,5 +1,4 @@
 import {
-  globMatcher,
   PullringError,
   type Budgets,
   type BudgetWish,
@@ -8,12 +7,13 @@ import {
   type PriorDigests,
   type Take,
 } from "@pullring/core";
-import { isDigestReference, type Digest, type Reference } from "@pullring/oci";
+import type { Reference } from "@pullring/oci";
 
 import type { QuotaConfig } from "./config.ts";
 import type { AccountLane } from "./lanes.ts";
 import { limits } from "./limits.ts";
 import type { Payers } from "./payers.ts";
+import { makePriority, type Priority } from "./priority.ts";
 
 /** A counted request that somebody means to send. */
 export interface CountedOrder {
@@ -40,8 +40,7 @@ export interface Spending {
     lanes: readonly AccountLane[],
     others: readonly LaneFacts[],
   ): Promise<PullringError | undefined>;
-  /** A HEAD by tag, or an index, named these digests: what is fetched by digest has the priority of what named it. Never rejects. */
-  named(order: CountedOrder, digests: readonly Digest[]): Promise<void>;
+  readonly named: Priority["named"];
 }
 
 export interface Taken {
@@ -52,16 +51,7 @@ export interface Taken {
 }
 
 export function makeSpending({ upstream, quota, budgets, priors, payers, clock }: SpendingOptions): Spending {
-  const prior = quota.priority.map(globMatcher);
-  const priorKey = (repository: string, digest: Digest): string => `${upstream} ${repository}@${digest}`;
-
-  async function hasPriority({ repository, reference }: CountedOrder): Promise<boolean> {
-    if (prior.length === 0) return false;
-    if (isDigestReference(reference)) return priors.has(priorKey(repository, reference));
-    return prior.some((matches) => matches(`${repository}:${reference}`));
-  }
-  const reserveFor = async (order: CountedOrder): Promise<number> =>
-    quota.reserve > 0 && !(await hasPriority(order)) ? quota.reserve : 0;
+  const priority = makePriority({ upstream, quota, priors });
 
   const wishOf = (lane: AccountLane, reserve: number): BudgetWish => {
     const { key, isUnmetered } = payers.of(lane);
@@ -89,7 +79,7 @@ export function makeSpending({ upstream, quota, budgets, priors, payers, clock }
 
   return {
     async take(order, lanes, others) {
-      const reserve = await reserveFor(order);
+      const reserve = await priority.reserveFor(order);
       // As it is now: an answer that comes meanwhile may name the payer otherwise.
       const keys = new Map(lanes.map((lane) => [lane, payers.of(lane).key]));
       const taking = await budgets.take(wishesOf(lanes, others, reserve));
@@ -102,7 +92,7 @@ export function makeSpending({ upstream, quota, budgets, priors, payers, clock }
       };
     },
     async refusal(order, lanes, others) {
-      const ownReserve = await reserveFor(order);
+      const ownReserve = await priority.reserveFor(order);
       const states = new Map((await budgets.all()).map((state) => [state.key, state]));
       const now = clock.now();
       const waits: number[] = [];
@@ -116,9 +106,6 @@ export function makeSpending({ upstream, quota, budgets, priors, payers, clock }
       const soonestMs = Math.min(...waits.filter((ms) => ms > 0));
       return empty(Number.isFinite(soonestMs) ? Math.ceil(soonestMs / 1000) : limits.coolDownSec);
     },
-    async named(order, digests) {
-      if (digests.length === 0 || quota.reserve === 0 || !(await hasPriority(order))) return;
-      await Promise.all(digests.map((digest) => priors.note(priorKey(order.repository, digest))));
-    },
+    named: (order, digests) => priority.named(order, digests),
   };
 }
