@@ -46,13 +46,13 @@ export class Counted {
 
   /** undefined = nobody may, or nothing is left. */
   async #take(run: Run): Promise<Taken | undefined> {
-    const { choice, others } = this.#options;
+    const { others } = this.#options;
     const { order, ways, errors, tried } = run;
-    const wanted = { kind: "manifest_get", repository: order.repository } as const;
-    const own = (await choice.ready(wanted, errors)).filter(({ name }) => !tried.has(name));
+    let own = await this.#ready(run);
     const foreign = others().filter((lane) => this.#mayAsk(order, lane) && !tried.has(lane.name));
+    // What comes of it may bench some of them.
+    if (await this.#soundAll(own, ways)) own = await this.#ready(run);
     if (own.length + foreign.length === 0) return undefined;
-    await this.#soundAll(own, ways);
     try {
       return await this.#takeOf(order, own, foreign);
     } catch (error) {
@@ -60,6 +60,12 @@ export class Counted {
       errors.push(error);
       return undefined;
     }
+  }
+
+  async #ready({ order, errors, tried }: Run): Promise<readonly AccountLane[]> {
+    const wanted = { kind: "manifest_get", repository: order.repository } as const;
+    const ready = await this.#options.choice.ready(wanted, errors);
+    return ready.filter(({ name }) => !tried.has(name));
   }
 
   /** Other nodes' lanes of which upstream has not told yet come last: their budgets may be known by another name there. */
@@ -105,8 +111,11 @@ export class Counted {
     }
   }
 
-  /** Nobody knows what a lane has left that was never asked: HEAD is free, and tells. Once for all who wait, whatever comes of it. */
-  async #soundAll(own: readonly AccountLane[], ways: CountedWays): Promise<void> {
+  /**
+   * Nobody knows what a lane has left that was never asked: HEAD is free, and tells. Once for all who wait, whatever comes of it. Resolves to
+   * whether there were any.
+   */
+  async #soundAll(own: readonly AccountLane[], ways: CountedWays): Promise<boolean> {
     const unheard = own.filter((lane) => !this.#options.payers.of(lane).isHeard);
     await Promise.all(
       unheard.map((lane) => {
@@ -115,6 +124,7 @@ export class Counted {
         return running;
       }),
     );
+    return unheard.length > 0;
   }
 
   #mayAsk(order: CountedOrder, { account, benched, budget }: LaneFacts): boolean {

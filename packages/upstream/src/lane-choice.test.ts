@@ -20,7 +20,7 @@ const wanted = (repository: string, kind: "manifest_get" | "blob_get" = "manifes
 function rig(egress: string, accounts = [] as ReturnType<typeof accountOf>[]) {
   const clock = virtualClock();
   const down = new Set<string>();
-  const ways = [...egress].map((name) => ({ name }));
+  const ways = egress.split("").map((name) => ({ name }));
   const lanes = makeLanes({ accounts, egress: ways, node: "n1", isAnonymous: accounts.length === 0 });
   const coolDowns = makeCoolDowns("docker.io", clock);
   const logins = makeLogins({ upstream: "docker.io", clock, log: quiet });
