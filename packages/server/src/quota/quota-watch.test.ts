@@ -60,6 +60,17 @@ test("what is spent tells when a budget will be empty", async (t) => {
   assert.ok(Math.abs(leftMs - (110 / 360) * hourMs) < 1_000, String(leftMs));
 });
 
+test("a lane that is benched for a moment is seen by whoever looks in that moment", async (t) => {
+  const { all, clock, watch } = watching(t, budgetOf(200));
+  const benched = (): unknown => watch.last().map(({ lane }) => lane.benched);
+  await clock.advance(1);
+  assert.deepEqual(benched(), [undefined]);
+  all.lanes = [sampleLane("n1", { benched: "egress" })];
+  assert.deepEqual(benched(), ["egress"]);
+  all.lanes = [sampleLane("n1")];
+  assert.deepEqual(benched(), [undefined]);
+});
+
 test("a budget that lasts until its window is over is not said to become empty", () => {
   const now = Date.UTC(2026, 0, 1);
   const history = new SpendHistory();

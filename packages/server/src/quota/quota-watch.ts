@@ -27,6 +27,8 @@ interface Watched {
   readonly levels: BudgetLevels;
 }
 
+const keyOf = ({ upstream, name }: LaneFacts): string => `${upstream} ${name}`;
+
 /** Looks at the budgets of this node's lanes every ten seconds: for the metrics, the forecast, and a line when one runs low. */
 export class QuotaWatch {
   readonly #options: QuotaWatchOptions;
@@ -49,9 +51,10 @@ export class QuotaWatch {
     });
   }
 
-  /** As they were some seconds ago. */
+  /** As they were some seconds ago, but for who is benched: that may be over after a second, and nobody would see it. */
   last(): readonly LaneState[] {
-    return this.#last;
+    const lanes = new Map(this.#options.lanes().map((lane) => [keyOf(lane), lane]));
+    return this.#last.map((state) => ({ ...state, lane: lanes.get(keyOf(state.lane)) ?? state.lane }));
   }
 
   start(): void {
