@@ -30,6 +30,7 @@ export async function scrape({ adminUrl }: { readonly adminUrl: string }) {
     );
   return {
     text,
+    samples: samples as readonly Sample[],
     matching,
     /** Over all samples that carry these labels; 0 where there is none. */
     sum: (name: string, labels?: Readonly<Record<string, string>>): number =>
