@@ -2,6 +2,7 @@ import { PullringError, type Clock } from "@pullring/core";
 
 import { makeCollector } from "./collector.ts";
 import type { Log, UpstreamConfig } from "./config.ts";
+import { makeFirstLogin } from "./first-login.ts";
 import type { AccountLane } from "./lanes.ts";
 import { limits } from "./limits.ts";
 import type { Login, Logins } from "./logins.ts";
@@ -48,6 +49,7 @@ interface TokenAnswer {
 
 export function makeTokenServer(options: TokenServerOptions): TokenServer {
   const { upstream, send, logins, clock, log, errorOf } = options;
+  const inTurn = makeFirstLogin(logins);
 
   function urlOf(scheme: BearerScheme, scope: string | undefined): URL {
     try {
@@ -98,18 +100,17 @@ export function makeTokenServer(options: TokenServerOptions): TokenServer {
     return new PullringError("unavailable", `${url.host} answers ${status} when asked for a token`);
   }
 
-  return {
-    urlOf,
-    async fetch(order) {
-      const askedMs = clock.monotonic();
-      const answer = await ask(urlOf(order.scheme, order.scope), order);
-      const { status } = answer.answer;
-      if (status === 401 || status === 403) throw await denied(order, status);
-      if (status !== 200) throw failed(answer, order.lane);
-      if (order.login) logins.accept(order.login);
-      return readToken(answer, askedMs);
-    },
-  };
+  async function fetch(order: TokenOrder): Promise<HeldToken> {
+    const askedMs = clock.monotonic();
+    const answer = await ask(urlOf(order.scheme, order.scope), order);
+    const { status } = answer.answer;
+    if (status === 401 || status === 403) throw await denied(order, status);
+    if (status !== 200) throw failed(answer, order.lane);
+    if (order.login) logins.accept(order.login);
+    return readToken(answer, askedMs);
+  }
+
+  return { urlOf, fetch: (order) => inTurn(order, () => fetch(order)) };
 }
 
 function readToken({ answer: { url }, body }: TokenAnswer, askedMs: number): HeldToken {
