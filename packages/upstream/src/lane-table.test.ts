@@ -117,6 +117,18 @@ test("a pause of an address without a name holds for the same local address else
   assert.deepEqual([n2.isPaused("a"), n2.isPaused("b")], [true, false]);
 });
 
+test("a pause holds for the same local address also where upstream has named it on one of the nodes only", () => {
+  for (const told of ["n1", "n2"]) {
+    const clock = virtualClock();
+    const boards = laneBoards(clock);
+    const egress = [{ name: "a", localAddress: "10.0.0.1" }];
+    const [n1, n2] = [rig({ egress, boards, clock }), rig({ egress, boards, clock, node: "n2" })];
+    (told === "n1" ? n1 : n2).learn("anonymous@a", "192.0.2.1");
+    n1.table.pause(n1.laneOf("one@a"), 60);
+    assert.deepEqual([n1.isPaused("a"), n2.isPaused("a")], [true, true], `told to ${told}`);
+  }
+});
+
 test("a node without others pauses by itself whatever upstream sees as one address", () => {
   const alone = rig({ egress: [{ name: "a" }, { name: "b" }, { name: "c" }] });
   for (const name of ["anonymous@a", "anonymous@b"]) alone.learn(name, "192.0.2.1");

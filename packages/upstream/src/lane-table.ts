@@ -37,16 +37,19 @@ export function makeLaneTable(options: LaneTableOptions): LaneTable {
     return isDown(lane) ? "egress" : undefined;
   }
 
-  /** The address that an upstream sees, as far as it has named it to somebody without a login. */
-  function addressOf({ egress, node }: AccountLane): string {
+  /**
+   * The address that an upstream sees: the one that is configured, and what it has been called in an answer to somebody without a login. By both,
+   * since other nodes that have the same address may not have been told the second yet.
+   */
+  function addressesOf({ egress, node }: AccountLane): readonly string[] {
     const nobody = lanes.all.find((lane) => lane.egress === egress && lane.account === undefined);
     const source = nobody && payers.of(nobody).source;
-    if (source !== undefined) return `${upstream} source:${source}`;
-    return assumedKey(upstream, { name: "", access: "public", egress, node });
+    const assumed = assumedKey(upstream, { name: "", access: "public", egress, node });
+    return source === undefined ? [assumed] : [assumed, `${upstream} source:${source}`];
   }
 
   const begin = ({ key, forSec }: Pause): void => {
-    for (const lane of lanes.all) if (addressOf(lane) === key) coolDowns.begin(pauseKey(lane), forSec);
+    for (const lane of lanes.all) if (addressesOf(lane).includes(key)) coolDowns.begin(pauseKey(lane), forSec);
   };
   const stop = board?.onPause(begin);
 
@@ -68,9 +71,10 @@ export function makeLaneTable(options: LaneTableOptions): LaneTable {
       }),
     others: () => board?.others().filter((lane) => lane.upstream === upstream) ?? [],
     pause(lane, seconds) {
-      const pause = { key: addressOf(lane), forSec: seconds };
-      begin(pause);
-      board?.pause(pause);
+      for (const key of addressesOf(lane)) {
+        begin({ key, forSec: seconds });
+        board?.pause({ key, forSec: seconds });
+      }
     },
     close: () => stop?.(),
   };
