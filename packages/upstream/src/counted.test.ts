@@ -144,7 +144,7 @@ test("a node that can't be reached costs nothing; its lane is left for an own on
 });
 
 test("the pull limit that another node was told benches its budget for all, and at most one other lane is asked", async (t) => {
-  const { hub, clock, getBy, gets } = await cluster(t, [
+  const { hub, clock, getBy, gets, stateOf } = await cluster(t, [
     { id: "n1", egress: [by(2)] },
     { id: "n2", egress: [by(3)] },
     { id: "n3", egress: [by(4)] },
@@ -161,6 +161,8 @@ test("the pull limit that another node was told benches its budget for all, and 
   assert.equal(gets(), 2);
   rule.remove();
   const met = hub.ledger.filter({ status: 429 }).map(({ remoteAddress }) => remoteAddress);
+  assert.ok(met.includes("127.0.0.3"));
+  for (const address of met) assert.equal((await stateOf(`source:${address}`))?.remaining, 0);
   await clock.advance(89_000);
   for (let times = 0; times < 3; times += 1) await getBy("n1").catch(() => {});
   for (const remoteAddress of met) assert.equal(gets(remoteAddress), 1);

@@ -77,9 +77,10 @@ test("a lane in a cool-down or a pause is passed over, and does not count as one
 });
 
 test("a lane that can't get there comes last, and is asked where nobody else is", async () => {
-  const { ask, asked, down, choice } = rig("ab");
+  const { ask, asked, down, choice, lanes } = rig("ab");
   down.add("a");
   assert.equal(await ask("one"), "b");
+  assert.deepEqual(await choice.ready(wanted("three"), []), [lanes.all[1]]);
   down.add("b");
   await assert.rejects(ask("two", { a: dead, b: dead }), failsAs("unavailable", "down"));
   assert.deepEqual(asked, ["b", "a", "b"]);

@@ -51,6 +51,14 @@ test("for another node nothing is tried again that may be counted again, and no 
   assert.equal(hub.ledger.count({ kind: "manifest_get" }), 1);
 });
 
+test("for another node not even a signature that has run out is asked for again", async (t) => {
+  const { hub, fetchBy } = await countedRig(t);
+  const { url } = await scripted(t, (_, response) => response.writeHead(410).end());
+  hub.faults.add({ kind: "manifest_get", times: "always" }, { redirectTo: url });
+  await assert.rejects(fetchBy("anonymous@default@n1"), /one request was allowed/);
+  assert.equal(hub.ledger.count({ kind: "manifest_get" }), 1);
+});
+
 test("for another node a token that has run out is replaced: a 401 is not counted", async (t) => {
   const { hub, fetchBy } = await countedRig(t);
   await fetchBy("anonymous@default@n1");
