@@ -44,7 +44,7 @@ test("a tunnel leads to the target, from the address that the proxy has", async 
 
 test("nothing beyond loopback is dialled, and no name that it was not told", async (t) => {
   const { proxy } = await proxied(t);
-  for (const target of ["192.0.2.1:80", "registry.test:80", "[2001:db8::1]:80"])
+  for (const target of ["192.0.2.1:80", "registry.test:80", "[2001:db8::1]:80", "::1:80"])
     assert.equal((await tunnel(proxy, target)).statusCode, 502);
   assert.deepEqual(proxy.tunnels, []);
 });

@@ -15,8 +15,8 @@ export async function startConnectProxy(options: TunnelProxyOptions = {}): Promi
       await tunnels.say(client, head("407 Proxy Authentication Required", 'Proxy-Authenticate: Basic realm="proxy"'));
       return client.destroySoon();
     }
-    const [, bare = "", port = ""] = /^\[?([^\]]+?)\]?:(\d+)$/.exec(authority) ?? [];
-    const asked = { host: bare, port: Number(port) };
+    const [, ipv6, name = "", port = ""] = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(authority) ?? [];
+    const asked = { host: ipv6 ?? name, port: Number(port) };
     const target = await tunnels.dial(asked);
     await tunnels.say(client, target ? "HTTP/1.1 200 Connection Established\r\n\r\n" : head("502 Bad Gateway"));
     if (target) await tunnels.carry(client, target, asked);
