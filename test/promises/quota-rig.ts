@@ -50,9 +50,9 @@ export const startSpenders = (
   });
 
 /** Puts that many images of one manifest there, and resolves to their names. */
-export function makeTags({ content }: Hub, count: number): readonly string[] {
+export function makeTags({ content }: Hub, count: number, name = "cold"): readonly string[] {
   return Array.from({ length: count }, (_, index) => {
-    const repository = `library/cold-${index}`;
+    const repository = `library/${name}-${index}`;
     content.addArtifact({ repository, tag: "1", size: 100 });
     return repository;
   });
