@@ -5,27 +5,12 @@ import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 
 import { ask, eventually, type Hub, startHub } from "@pullring/testkit";
-import * as z from "zod";
 
 import { run } from "../../packages/cli/src/run.ts";
 import { asDockerHub, type Pullring, startPullring } from "../real/pullring.ts";
+import { type AdminAt, assertDocumented, documentedCalls, listen, makeCall, type Samples } from "./documented-calls.ts";
 
 type Json = Readonly<Record<string, unknown>>;
-
-interface Operation {
-  readonly parameters?: readonly { readonly name: string; readonly in: string; readonly required: boolean }[];
-  readonly requestBody?: unknown;
-  readonly responses: Readonly<
-    Record<string, { readonly content: Readonly<Record<string, { readonly schema: Json }>> }>
-  >;
-  readonly security?: readonly unknown[];
-}
-
-interface Call {
-  readonly method: string;
-  readonly path: string;
-  readonly operation: Operation;
-}
 
 const repository = "acme/app";
 const image = `docker.io/${repository}:1`;
@@ -73,35 +58,14 @@ suite("the admin API of a running node", { timeout: 180_000 }, () => {
       .map((line) => JSON.parse(line) as Json);
   }
 
-  async function calls(): Promise<Call[]> {
-    const { body } = await call("GET", "/admin/v1/openapi.json");
-    const { paths } = JSON.parse(body.toString()) as { paths: Record<string, Record<string, Operation>> };
-    return Object.entries(paths).flatMap(([path, operations]) =>
-      Object.entries(operations).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
-    );
-  }
-
-  /** Events until the signal ends them, and whether the answer came to its end. */
-  async function listen(signal: AbortSignal): Promise<{ events: Json[]; done: Promise<boolean> }> {
-    const response = await fetch(`${node.adminUrl}/admin/v1/events`, { headers: bearer(), signal });
-    assert.equal(response.headers.get("content-type"), "text/event-stream");
-    const events: Json[] = [];
-    const read = async (): Promise<boolean> => {
-      let text = "";
-      for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-        text += Buffer.from(chunk).toString();
-        const whole = text.split("\n\n");
-        text = whole.pop() ?? "";
-        for (const each of whole) events.push(JSON.parse(/^data: (.*)$/m.exec(each)?.[1] ?? "") as Json);
-      }
-      return true;
-    };
-    return { events, done: read().catch(() => false) };
-  }
+  const admin = (headers: Readonly<Record<string, string>> = bearer()): AdminAt => ({
+    adminUrl: node.adminUrl,
+    headers,
+  });
 
   test("a warm brings one platform of an image as a client's pull would, tells each step, and finds all of it the next time", async () => {
     const ended = new AbortController();
-    const { events } = await listen(ended.signal);
+    const { events } = await listen(admin(), ended.signal);
     const steps = await linesOf([image], ["linux/arm64"]);
     const { blobs, manifests, failed } = steps.at(-1) as { blobs: Json; manifests: Json; failed: number };
     assert.deepEqual(
@@ -156,15 +120,16 @@ suite("the admin API of a running node", { timeout: 180_000 }, () => {
     await eventually(async () => !(await isRead()), { timeoutMs: 20_000 });
   });
 
-  /** What stands for the parameters and bodies of every call that has some. */
-  const samples: Readonly<Record<string, string>> = { digest: "", image, key: image, node: "self", limit: "5" };
-  const bodies: Readonly<Record<string, Json>> = {
-    "POST /admin/v1/ring/preview": { add: [{ id: "n2", weight: 1 }] },
-    "POST /admin/v1/warm": { images: [image], platforms: ["linux/arm64"] },
-  };
+  const samples = (): Samples => ({
+    parameters: { digest: layer, image, key: image, node: "self", limit: "5" },
+    bodies: {
+      "POST /admin/v1/ring/preview": { add: [{ id: "n2", weight: 1 }] },
+      "POST /admin/v1/warm": { images: [image], platforms: ["linux/arm64"] },
+    },
+  });
 
   test("every documented call answers as the document says, and there is no other", async () => {
-    const documented = await calls();
+    const documented = await documentedCalls(admin());
     const named = documented.map(({ method, path }) => `${method} ${path.replace("/admin/v1", "")}`).sort();
     assert.deepEqual(named, [
       "DELETE /blobs/{digest}",
@@ -184,56 +149,41 @@ suite("the admin API of a running node", { timeout: 180_000 }, () => {
       "POST /ring/preview",
       "POST /warm",
     ]);
-    // What removes comes last: there must be something to tell of.
-    const inOrder = documented.toSorted((a, b) => Number(a.method === "DELETE") - Number(b.method === "DELETE"));
-    for (const each of inOrder) await checkAnswer(each);
+    // A node that is alone has nothing to leave.
+    for (const each of documented)
+      await assertDocumented(admin(), each, samples(), each.path.endsWith("/drain") ? 409 : 200);
   });
 
-  async function checkAnswer({ method, path, operation }: Call): Promise<void> {
-    const what = `${method} ${path}`;
-    const value = (name: string): string => encodeURIComponent(name === "digest" ? layer : (samples[name] ?? ""));
-    const query = (operation.parameters ?? []).filter((each) => each.in === "query" && value(each.name) !== "");
-    const target = path.replace(/\{(\w+)\}/g, (_, name: string) => value(name));
-    const search = query.map(({ name }) => `${name}=${value(name)}`).join("&");
-    const [type = ""] = Object.keys(operation.responses["200"]?.content ?? {});
-    const schemaOf = (status: string, as: string): z.ZodType =>
-      z.fromJSONSchema(operation.responses[status]?.content[as]?.schema as Parameters<typeof z.fromJSONSchema>[0]);
-    if (type === "text/event-stream") {
-      const ended = new AbortController();
-      const { events } = await listen(ended.signal);
-      await eventually(() => events.length >= 2);
-      ended.abort();
-      for (const event of events) assert.deepEqual(schemaOf("200", type).parse(event), event, what);
-      return;
-    }
-    const answer = await call(method, search === "" ? target : `${target}?${search}`, bodies[what]);
-    // A node that is alone has nothing to leave.
-    const status = path.endsWith("/drain") ? 409 : 200;
-    const as = status === 200 ? type : "application/problem+json";
-    assert.deepEqual(
-      [answer.status, answer.headers["content-type"]],
-      [status, as],
-      `${what}: ${answer.body.toString()}`,
-    );
-    const texts = as === "application/x-ndjson" ? answer.body.toString().trim().split("\n") : [answer.body.toString()];
-    for (const text of texts) {
-      const document = JSON.parse(text) as unknown;
-      assert.deepEqual(schemaOf(status === 200 ? "200" : "default", as).parse(document), document, what);
-    }
-  }
-
   test("every documented call that needs the token is refused without it, by a problem document, and changes nothing", async () => {
-    const guarded = (await calls()).filter(({ operation }) => operation.security);
+    const guarded = (await documentedCalls(admin())).filter(({ operation }) => operation.security);
     assert.equal(guarded.length, 5);
-    for (const { method, path } of guarded) {
-      const target = path.replace("{digest}", layer).replace("{image}", image);
-      for (const headers of [{}, { authorization: "Bearer wrong" }, { ...bearer(), host: "evil.example" }]) {
-        const { status, headers: told } = await call(method, target, bodies[`${method} ${path}`], headers);
+    assert.equal((await ask(`${node.url}/v2/${repository}/blobs/${layer}`)).status, 200);
+    for (const each of guarded) {
+      for (const headers of [{}, { authorization: "Bearer wrong" }]) {
+        const { status, headers: told } = await makeCall(admin(headers), each, samples());
         // Ten wrong tokens in a minute are the end of it: half of them are used up here.
-        assert.ok(status === 401 || status === 403, `${method} ${path}: ${status}`);
+        assert.equal(status, 401, `${each.method} ${each.path}`);
         assert.equal(told["content-type"], "application/problem+json");
       }
     }
+    const { body } = await call("GET", `/admin/v1/blobs/${layer}`);
+    const { nodes } = JSON.parse(body.toString()) as { nodes: { disk: boolean }[] };
+    assert.ok(nodes[0]?.disk, body.toString());
+  });
+
+  test("every documented call is refused to whoever is relayed without the token, or comes by a foreign name with it; health and metrics are for all", async () => {
+    const relayed = [{ "x-forwarded-for": "10.0.0.9" }, { forwarded: "for=10.0.0.9" }, { via: "1.1 proxy" }];
+    const foreign = [{ host: "evil.example" }, { origin: "https://evil.example" }];
+    for (const each of await documentedCalls(admin())) {
+      const statusOf = async (headers: Readonly<Record<string, string>>): Promise<number> =>
+        (await makeCall(admin(headers), each, samples())).status;
+      for (const headers of relayed) assert.equal(await statusOf(headers), 401, `${each.method} ${each.path}`);
+      for (const headers of foreign)
+        assert.equal(await statusOf({ ...bearer(), ...headers }), 403, `${each.method} ${each.path}`);
+    }
+    for (const path of ["/livez", "/readyz", "/metrics"])
+      for (const headers of [{}, ...relayed, ...foreign])
+        assert.equal((await ask(`${node.adminUrl}${path}`, { headers })).status, 200, path);
   });
 
   test("the command line asks and warms by the same calls", async () => {
@@ -262,7 +212,7 @@ suite("the admin API of a running node", { timeout: 180_000 }, () => {
   });
 
   test("listeners get a clean end when the node stops", async () => {
-    const { events, done } = await listen(new AbortController().signal);
+    const { events, done } = await listen(admin(), new AbortController().signal);
     await eventually(() => events.length > 0);
     const stopping = node.stop();
     assert.equal(await done, true);

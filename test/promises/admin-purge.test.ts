@@ -8,6 +8,7 @@ import { ask, eventually, mediaTypes } from "@pullring/testkit";
 import { startCluster, needsCluster, type Cluster } from "../real/cluster.ts";
 import type { ClusterNode } from "../real/cluster-node.ts";
 import { pull } from "../real/http.ts";
+import { assertDocumented, documentedCalls } from "./documented-calls.ts";
 
 const accept = mediaTypes.ociManifest;
 
@@ -120,6 +121,28 @@ suite("a purge on three nodes that share a bucket", { skip: needsCluster({ s3: t
     assert.ok((await inS3(records(neighbour))).length > 3);
   });
 
+  test("of what a node holds that is away takes it from there when that node is back", async () => {
+    const repository = "acme/away";
+    cluster.hub.content.addImage({ repository, tag: "1", layers: [300_000] });
+    const { layer, manifest } = await pullEverywhere(repository);
+    await eventually(async () => (await inS3(tailOf(layer))).some((key) => key.includes("/blobs/")));
+    const [asked, , away] = cluster.nodes;
+    await away?.kill();
+    const headers = { authorization: `Bearer ${cluster.adminToken}` };
+    for (const digest of [layer, manifest]) {
+      const answer = await ask(`${asked?.adminUrl}/admin/v1/blobs/${digest}`, { method: "DELETE", headers });
+      assert.deepEqual((JSON.parse(answer.body.toString()) as Purged).missing, ["n3"]);
+    }
+    await away?.start();
+    const isGone = async (): Promise<boolean> =>
+      (await onDisks(tailOf(layer))).every((path) => !path.includes("/blobs/"));
+    await eventually(isGone, { timeoutMs: 15_000 });
+    const before = cluster.hub.ledger.count({ repository, kind: ["blob_get"] });
+    await pullEverywhere(repository);
+    assert.equal(cluster.hub.ledger.count({ repository, kind: ["blob_get"] }), before + 1);
+    await cluster.converged();
+  });
+
   const tell = async (node: ClusterNode | undefined, path: string): Promise<Json> => {
     const { status, body } = await ask(`${node?.adminUrl}/admin/v1/${path}`);
     assert.equal(status, 200, body.toString());
@@ -165,5 +188,23 @@ suite("a purge on three nodes that share a bucket", { skip: needsCluster({ s3: t
     await eventually(() => told().some((each) => String(each["missing"]) === "n3"), { timeoutMs: 15_000 });
     ended.abort();
     await reading;
+  });
+
+  test("every documented call answers of three nodes as the document says", async () => {
+    await cluster.nodes[2]?.start();
+    const repository = "acme/documented";
+    cluster.hub.content.addImage({ repository, tag: "1", layers: [300_000] });
+    const { layer } = await pullEverywhere(repository);
+    const [, asked] = cluster.nodes;
+    const at = { adminUrl: asked?.adminUrl ?? "", headers: { authorization: `Bearer ${cluster.adminToken}` } };
+    const image = `docker.io/${repository}:1`;
+    const samples = {
+      parameters: { digest: layer, image, key: image, limit: "5" },
+      bodies: {
+        "POST /admin/v1/ring/preview": { add: [{ id: "n9", weight: 2 }], remove: ["n1"] },
+        "POST /admin/v1/warm": { images: [image] },
+      },
+    };
+    for (const call of await documentedCalls(at)) await assertDocumented(at, call, samples);
   });
 });

@@ -113,14 +113,15 @@ export async function pulls(stage: Stage): Promise<void> {
 /** What clients get wrong, or may not do, and what is not there. */
 export async function mistakes(stage: Stage): Promise<void> {
   const { faults } = stage.cluster.hub;
-  const [one] = nodesOf(stage);
+  const [one, two] = nodesOf(stage);
   await from(one, `${app}/manifests/none`);
   await from(one, "denied/app/manifests/1");
   await from(one, `${app}/blobs/sha256:short`);
   await from(one, "../../elsewhere");
   const [large, down, unsaid] = [
     await tagOf(stage, one, "large"),
-    await tagOf(stage, one, "down"),
+    // One whose owner, asked by another node, can only tell that it can't.
+    await tagOf(stage, two, "down"),
     await tagOf(stage, one, "unsaid"),
   ];
   const manifests = ["manifest_get", "manifest_head"] as const;
@@ -240,6 +241,9 @@ export async function ends(stage: Stage): Promise<void> {
     reading.answer.then(() => reject(new Error("no body came")), reject);
   });
   await two.kill();
+  // What it was fetching is fetched on by the node that reads it.
+  const isTakenOver = (): boolean => stage.movements.has("pullring_lease_total", { outcome: "taken_over" });
+  await eventually(isTakenOver, { timeoutMs: 10_000 });
   for (const size of [1_000, 2_000]) await from(one, `${app}/blobs/${await ownedBy(stage, two, size).catch(() => "")}`);
   hub.knobs.abuse = { retryAfterSec: 60, bareLf: false, text: "Too Many Requests" };
   await from(one, "library/unknown/manifests/1");
