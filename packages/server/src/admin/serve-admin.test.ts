@@ -286,7 +286,17 @@ const changes = [
   ["DELETE", `/admin/v1/blobs/${digest}`],
   ["DELETE", "/admin/v1/images/docker.io/alpine:3"],
 ] as const;
-const looks = ["ring", "ring/owner?key=a:1", "fills", "config", "openapi.json"].map((path) => `/admin/v1/${path}`);
+const looks = [
+  "ring",
+  "ring/owner?key=a:1",
+  "quota",
+  "fills",
+  "cache",
+  "images",
+  `blobs/${digest}`,
+  "config",
+  "openapi.json",
+].map((path) => `/admin/v1/${path}`);
 
 test("without the token nothing is changed, also from this host, and whoever tried stands in the log", async (t) => {
   for (const [method, url] of changes) {
