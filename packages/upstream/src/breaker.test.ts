@@ -44,6 +44,19 @@ test("after the pause one request tries and the others fail fast until it is thr
   assert.equal(tryOnce("answered"), 0);
 });
 
+test("a host counts as down from its failure on until a request has got through, that one's own time included", async () => {
+  const { clock, breaker, tryOnce } = rig();
+  assert.equal(breaker.isClosed(origin), false);
+  tryOnce("unreachable");
+  assert.equal(breaker.isClosed(origin), true);
+  await clock.advance(1_000);
+  assert.equal(breaker.isClosed(origin), false, "else nobody would try");
+  const probe = breaker.enter(origin);
+  assert.equal(breaker.isClosed(origin), true);
+  if (typeof probe === "function") probe("answered");
+  assert.equal(breaker.isClosed(origin), false);
+});
+
 test("a probe that its caller gave up makes room for another", async () => {
   const { clock, tryOnce } = rig();
   tryOnce("unreachable");

@@ -17,7 +17,7 @@ export interface Breaker {
    * Asks to send to an origin. Either the ms until asking again makes sense, or a function to call once with how it ended.
    */
   enter(origin: string): number | ((outcome: HostOutcome) => void);
-  /** Whether an origin could not be reached, and is not asked again yet. */
+  /** Whether an origin could not be reached, and is not asked again yet, or by one request that finds out. */
   isClosed(origin: string): boolean;
 }
 
@@ -54,7 +54,10 @@ export function makeBreaker(clock: Clock): Breaker {
   }
 
   return {
-    isClosed: (origin) => (hosts.get(origin)?.closedUntilMs ?? 0) > clock.monotonic(),
+    isClosed(origin) {
+      const host = hosts.get(origin);
+      return host !== undefined && (host.probing || host.closedUntilMs > clock.monotonic());
+    },
     enter(origin) {
       const host = hosts.get(origin);
       if (!host || host.failures === 0) return (outcome) => settle(origin, outcome);

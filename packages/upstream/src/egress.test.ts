@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { startConnectProxy } from "@pullring/testkit";
+
 import { failsAs, fetchBlob, hubRig, library, tag } from "./test-rig.ts";
 
 for (const [what, host, localAddress] of [
@@ -30,4 +32,24 @@ test("an address reaches nobody of the other family, and the next egress does", 
   const both = await hubRig(t, { egress: [six, { name: "four", localAddress: "127.0.0.7" }] });
   both.hub.content.addImage({ repository: library.name, tag: "3", layers: [] });
   assert.equal((await both.rig.manifests.head(library, tag("3"))).lane.name, "anonymous@four@n1");
+});
+
+test("a way that dies is left for another also where a token is the first that is asked for by it, by all who ask", async (t) => {
+  const proxy = await startConnectProxy();
+  t.after(() => proxy.close());
+  const egress = [
+    { name: "b", proxy: proxy.url },
+    { name: "a", localAddress: "127.0.0.7" },
+  ];
+  const { hub, rig } = await hubRig(t, { egress });
+  const names = Array.from({ length: 8 }, (_, index) => `library/app-${index}`);
+  for (const repository of names) hub.content.addImage({ repository, tag: "3", layers: [] });
+  const head = (name = ""): Promise<unknown> => rig.manifests.head({ ...library, name }, tag("3"));
+  for (const name of names.slice(0, 2)) await head(name);
+  assert.ok(proxy.tunnels.length > 0);
+  proxy.faults.refuse = true;
+  proxy.reset();
+  // Each repository has a token of its own.
+  for (const name of names.slice(2, 5)) await head(name);
+  await Promise.all(names.slice(5).map(head));
 });

@@ -46,8 +46,8 @@ export function makeTokens({ server, coolDowns, clock, retry }: TokensOptions): 
       keep(key, token);
       return token;
     } catch (error) {
-      // Three tries have failed: others who need a token don't try all the same at once.
-      if (error instanceof PullringError && error.cause instanceof WireError)
+      // Three tries have failed: others who need a token don't try all the same at once. A server that can't be reached is not dialled as it is.
+      if (error instanceof PullringError && error.cause instanceof WireError && error.cause.fault !== "unreachable")
         coolDowns.begin(coolDownKey(order.lane, "token"), limits.tokenPauseSec, "unavailable");
       throw error;
     } finally {

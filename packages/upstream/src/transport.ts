@@ -17,7 +17,7 @@ import { WireError } from "./wire-error.ts";
 export interface Transport {
   /** See `exchange`; a host that could not be reached a moment ago is not dialled. */
   exchange(request: WireRequest, onHead: OnHead): Promise<Head>;
-  /** Whether the registry could not be reached a moment ago. */
+  /** Whether the registry, or a server of its tokens, could not be reached a moment ago. */
   isDown(): boolean;
   /** Ends every request that runs. */
   close(): Promise<void>;
@@ -58,7 +58,7 @@ export function makeTransport({ upstream, egress, clock, resolve }: TransportOpt
         throw new WireError("unreachable", `${request.url.host}: could not be reached a moment ago`);
       return await exchange({ dispatcher: agentFor(request), request, onHead, clock, pace, onOutcome: entered });
     },
-    isDown: () => breaker.isClosed(upstream.url.origin),
+    isDown: () => [...trustedOrigins].some((origin) => breaker.isClosed(origin)),
     async close() {
       await Promise.all(Object.values(agents).map((agent) => agent.destroy()));
     },
