@@ -25,7 +25,7 @@ export interface ListeningOptions {
 
 /** Waits until a program answers, and hands it back; one that ends or never answers fails with its log. */
 export async function whenListening<P extends Program>(program: P, options: ListeningOptions): Promise<P> {
-  const { url, ca, isReady = (status) => status < 500, timeoutMs = 20_000 } = options;
+  const { url, ca, isReady = (status) => status < 500, timeoutMs = 40_000 } = options;
   const answers = async (): Promise<boolean> => {
     if (!program.isRunning) throw new Error("it ended");
     const answer = await ask(url, ca === undefined ? {} : { ca }).catch(() => undefined);
