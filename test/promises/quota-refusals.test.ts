@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
 
-import { eventually, type Hub, type HubOptions, type LedgerEntry, startHub } from "@pullring/testkit";
+import { eventually, type Hub, type HubOptions, type LedgerEntry, mediaTypes, startHub } from "@pullring/testkit";
 
 import { type Cluster, needsCluster, startCluster } from "../real/cluster.ts";
 import type { ClusterNode } from "../real/cluster-node.ts";
@@ -12,9 +12,12 @@ import { reach } from "./rig.ts";
 
 /** Long enough for a busy machine to ask all that must not go out within it. */
 const retryAfterSec = 4;
+const windowSec = 5;
 const account = { username: "ci", password: "ci-secret" };
 /** Every node may go out by any of them. */
 const addresses = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"] as const;
+
+const accept = [mediaTypes.ociIndex, mediaTypes.ociManifest].join(", ");
 
 interface Kind {
   readonly hub: HubOptions;
@@ -26,6 +29,7 @@ interface Kind {
 const upstreams = {
   "limit.test": { hub: { pullLimitRetryAfterSec: retryAfterSec } },
   "hour.test": { hub: { anonymousWindowSec: 3_600 } },
+  "window.test": { hub: { anonymousWindowSec: windowSec } },
   "abuse.test": { hub: {} },
   "bare.test": { hub: {} },
   "silent.test": { hub: { rateHeaders: false }, limit: 2 },
@@ -165,6 +169,31 @@ suite(
       }
       await Promise.all([0, 1, 2].map(async (at) => assert.equal(await ask(at, next(cold)), 503)));
       assert.equal(gets().length, before);
+    });
+
+    test("nothing left at all: what has moved is stale, what has not is fresh, until the window is over by itself; then it follows", async () => {
+      const { hub, warm, cold } = await setUp("window.test");
+      const [still = "", moved = ""] = warm;
+      const manifest = (at: number, repository: string) =>
+        pull(`${cluster.nodes[at]?.url}/v2/window.test/${repository}/manifests/1`, { headers: { accept } });
+      hub.quota.reset();
+      for (const address of addresses) hub.quota.setRemaining(0, { address });
+      const { digest: old } = await manifest(0, moved);
+      const { digest } = hub.content.addArtifact({ repository: moved, tag: "1", size: 200 });
+      const first = await Promise.all([0, 1, 2].map((at) => manifest(at, moved)));
+      for (const { status, headers, digest: found } of first) {
+        assert.deepEqual([status, found], [200, old]);
+        assert.match(String(headers["warning"]), /stale: upstream limits our requests/);
+      }
+      const fresh = await Promise.all([0, 1, 2].map((at) => manifest(at, still)));
+      for (const { status, headers } of fresh) assert.deepEqual([status, headers["warning"]], [200, undefined]);
+      const unknown = next(cold);
+      assert.equal((await manifest(1, unknown)).status, 503);
+      // At upstream it is over earlier than a node can be sure of, by a thousandth and a second.
+      for (const at of [0, 1, 2])
+        await eventually(async () => (await manifest(at, moved)).digest === digest, { timeoutMs: 25_000 });
+      assert.equal((await manifest(1, moved)).headers["warning"], undefined);
+      assert.equal((await manifest(1, unknown)).status, 200);
     });
 
     for (const [upstream, bareLf, what] of [
