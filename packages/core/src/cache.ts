@@ -9,7 +9,7 @@ import { limits } from "./limits.ts";
 import { makeLinks, type Links } from "./links.ts";
 import { makeLists, type ListPolicy, type Lists } from "./lists.ts";
 import { Manifests } from "./manifests.ts";
-import type { Observe } from "./observe.ts";
+import type { AroundFill, Observe } from "./observe.ts";
 import type { Pins } from "./pins.ts";
 import type { BlobSource, BlobStore, Clock, ListSource, ManifestSource, RecordStore } from "./ports.ts";
 import { entomb, purge } from "./purge.ts";
@@ -34,6 +34,7 @@ export interface CacheDeps {
   readonly refreshHot?: boolean | undefined;
   readonly pins: Pins;
   readonly observe: Observe;
+  readonly aroundFill?: AroundFill | undefined;
   /** The other nodes, where there are any. */
   readonly cluster?: Cluster | undefined;
   /** Shared storage, where there is any. */
@@ -80,6 +81,7 @@ export function makeCache(deps: CacheDeps): Cache {
     clock,
     gates,
     observe,
+    around: deps.aroundFill,
     quarantine,
     tombstones,
     shared,

@@ -7,7 +7,7 @@ import type { FillSource } from "./fill-source.ts";
 import { Fill, type FillEnd } from "./fill.ts";
 import { LeftSpools, type HeldSpool } from "./left-spools.ts";
 import { limits } from "./limits.ts";
-import type { Observe } from "./observe.ts";
+import type { AroundFill, Observe } from "./observe.ts";
 import type { Place } from "./places.ts";
 import type { Access, BlobStore, Body, Clock, Repository } from "./ports.ts";
 import type { Quarantine } from "./quarantine.ts";
@@ -31,6 +31,7 @@ export interface FillsOptions {
   /** Peers have a gate of their own: clients' fills may be waiting for theirs, here and elsewhere. */
   readonly gates: Readonly<Record<Role, FillGate>>;
   readonly observe: Observe;
+  readonly around?: AroundFill | undefined;
   readonly quarantine: Quarantine;
   readonly tombstones: Tombstones;
   /** Whether bytes that came from a peer or S3 are worth their place here. */
@@ -71,7 +72,7 @@ export class Fills {
 
   /** Begins a fill; there must be none to join. */
   start(order: FillOrder): Fill {
-    const { clock, gates, openSource } = this.#options;
+    const { clock, gates, openSource, around = (_, run) => run() } = this.#options;
     const claimed = new AbortController();
     let release = (): void => {};
     let held: HeldSpool | undefined;
@@ -86,7 +87,8 @@ export class Fills {
       },
       isToKeep: (of) => this.#isToKeep(of, held),
     });
-    const ended = fill.run().then(async (end) => {
+    const ended = around(order, async () => {
+      const end = await fill.run();
       release();
       await this.#onEnd({ order, fill, held, end });
     });

@@ -1,6 +1,7 @@
 import type { Digest } from "@pullring/oci";
 
 import type { StaleReason } from "./errors.ts";
+import type { Repository } from "./ports.ts";
 
 /** What the cache tells the process, for metrics and the log. */
 export type CacheEvent =
@@ -27,3 +28,12 @@ export type CacheEvent =
     };
 
 export type Observe = (event: CacheEvent) => void;
+
+/**
+ * Goes around a fill, from its start until what became of its bytes is settled: for who follows what is done for whom. Calls `run` at
+ * once, and settles as it does.
+ */
+export type AroundFill = (
+  fill: { readonly digest: Digest; readonly repository: Repository },
+  run: () => Promise<void>,
+) => Promise<void>;

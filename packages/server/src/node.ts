@@ -15,6 +15,7 @@ import { serverLimits } from "./http/server-limits.ts";
 import { openLedger } from "./ledger/ledger.ts";
 import type { ProcessLog } from "./observe/log.ts";
 import { makeMetrics } from "./observe/metrics.ts";
+import { Trails } from "./observe/trails.ts";
 import { openAdmin } from "./open-admin.ts";
 import { openCluster, type ClusterSide } from "./open-cluster.ts";
 import { openFace } from "./open-face.ts";
@@ -37,11 +38,9 @@ export interface PullringNode {
 }
 
 /** Builds a node from its configuration and starts it: the one place where parts are put together. Rejects if it can't listen. */
-export async function openNode(config: Config, log: ProcessLog): Promise<PullringNode> {
-  const clock = systemClock;
-  const metrics = makeMetrics();
-  const ledger = openLedger(config, clock);
-  const parts: Parts = { config, log, clock, metrics, ledger };
+export async function openNode(config: Config, processLog: ProcessLog): Promise<PullringNode> {
+  const parts = openParts(config, processLog);
+  const { log, clock, ledger, trails } = parts;
   // What sendfile sends, nobody could hash.
   const feed = new EventFeed({ clock, boot: randomUUID() });
   const mover = makeByteMover(ledger ? () => undefined : loadSendfile());
@@ -78,6 +77,7 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
       tellEvent(parts, event);
       feed.observe(event);
     },
+    aroundFill: trails.aroundFill,
     cluster: cluster?.ports,
     shared: storage.s3?.blobs,
   });
@@ -107,6 +107,12 @@ export async function openNode(config: Config, log: ProcessLog): Promise<Pullrin
     stop: (why) =>
       stopNode(parts, { why, app, admin, inFlight, health, cache, cluster, drain, upstreams, storage, quota }),
   };
+}
+
+function openParts(config: Config, processLog: ProcessLog): Parts {
+  const clock = systemClock;
+  const trails = new Trails({ log: processLog, clock });
+  return { config, log: trails.log, clock, metrics: makeMetrics(), ledger: openLedger(config, clock), trails };
 }
 
 /** What an account can pull, everybody who may come in can pull, unless a rule asks who they are. */

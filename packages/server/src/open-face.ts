@@ -39,7 +39,7 @@ export interface FaceOptions {
 }
 
 export function openFace(parts: Parts, { cache, health, mover, s3 }: FaceOptions): Face {
-  const { config, clock, log, ledger } = parts;
+  const { config, clock, log, ledger, trails } = parts;
   const inFlight = makeInFlight();
   const addresses = makeClientAddress({ trustedProxies: config.clients.trustedProxies });
   const { tls: files } = config;
@@ -57,7 +57,7 @@ export function openFace(parts: Parts, { cache, health, mover, s3 }: FaceOptions
       inFlight.enter();
       if (health.readyz().word === "draining") exchange.response.setHeader("connection", "close");
       const run = (): Promise<void> => serveRegistry(registry, exchange);
-      await (ledger ? ledger.serve(exchange, run) : run());
+      await trails.serve(exchange, () => (ledger ? ledger.serve(exchange, run) : run()));
     },
     health,
     requestId: makeRequestIds(randomBytes(6).toString("base64url")),

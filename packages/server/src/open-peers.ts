@@ -44,7 +44,7 @@ export interface PeersOptions {
 }
 
 export function openPeers(parts: Parts, { config, self, membership, mover }: PeersOptions): Peers {
-  const { clock, log, metrics } = parts;
+  const { clock, log, metrics, trails } = parts;
   const trust = openTrust(parts, config);
   const allowed = config.allow && networks(config.allow);
   const admits = allowed && ((address: string): boolean => allowed.contains(address));
@@ -61,6 +61,7 @@ export function openPeers(parts: Parts, { config, self, membership, mover }: Pee
     urlOf: (node) => membership()?.urlOf(node),
     report: (node, health) => membership()?.report(node, health),
     observe: ({ peer, outcome }) => metrics.peerRequest({ peer, outcome }),
+    onAsk: trails.onAsk,
   });
   let listener: PeerListener | undefined;
 
@@ -78,6 +79,7 @@ export function openPeers(parts: Parts, { config, self, membership, mover }: Pee
           send: (response, body, start, end) => mover.move(response, body, { start, end }),
           cut: cutConnection,
         },
+        around: trails.aroundPeer,
         onFault: (error) => log.error({ err: error }, "a peer could not be answered"),
       });
       listener = await openPeerListener({ listen: config.listen, trust, handler, ...(admits && { admits }) });

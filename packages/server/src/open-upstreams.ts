@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { isIPv6 } from "node:net";
 
 import { type Budgets, type LaneBoard, type LaneFetch, type PriorDigests } from "@pullring/core";
-import { makeUpstreams, type Egress, type Upstreams } from "@pullring/upstream";
+import { makeUpstreams, type Egress, type OnWire, type Upstreams } from "@pullring/upstream";
 
 import { systemRandom } from "./clock.ts";
 import { watchedFile, type Config } from "./config/index.ts";
@@ -20,7 +20,7 @@ export interface UpstreamSide {
 
 /** The upstreams of the configuration, counted. Authorities are read again when their file changes. */
 export async function openUpstreams(parts: Parts, side: UpstreamSide): Promise<Upstreams> {
-  const { config, clock, log, metrics, ledger } = parts;
+  const { config, clock, log, metrics, ledger, trails } = parts;
   const onError = (error: Error, path: string): void =>
     log.error({ err: error, path }, "a file of authorities can't be read again; the ones before stay in use");
   const upstreams = Object.values(config.upstreams).map(({ caFile, ...upstream }) => {
@@ -37,9 +37,17 @@ export async function openUpstreams(parts: Parts, side: UpstreamSide): Promise<U
     random: systemRandom,
     node: config.node.id,
     observe: (request) => metrics.upstreamRequest(request),
-    onWire: ledger?.onWire,
+    onWire: bothOf(ledger?.onWire, trails.onWire),
     log,
   });
+}
+
+function bothOf(one: OnWire | undefined, other: OnWire | undefined): OnWire | undefined {
+  if (!one || !other) return one ?? other;
+  return (ask) => {
+    const ends = [one(ask), other(ask)];
+    return (end) => ends.forEach((told) => told(end));
+  };
 }
 
 /** Those that are meant for this node and that it can bind to. Rejects when that leaves none. */

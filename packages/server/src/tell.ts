@@ -6,10 +6,11 @@ import type { Parts } from "./parts.ts";
 
 /** Counts and logs what the cache did. */
 export function tellEvent(
-  { log, metrics, ledger }: Pick<Parts, "log" | "metrics" | "ledger">,
+  { log, metrics, ledger, trails }: Pick<Parts, "log" | "metrics" | "ledger" | "trails">,
   event: CacheEvent,
 ): void {
   ledger?.observe(event);
+  trails.observe(event);
   switch (event.kind) {
     case "stale":
       metrics.stale(event.reason);

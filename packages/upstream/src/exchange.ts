@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import type { IncomingHttpHeaders } from "node:http";
 
 import { hasCode, type Clock } from "@pullring/core";
@@ -73,10 +74,12 @@ export function exchange(options: ExchangeOptions): Promise<Head> {
 
 /** undici keeps on calling after an abort; then nothing counts any more. */
 function handlerOf(run: Run): Dispatcher.DispatchHandler {
+  // A connection calls back in the context of the request that it was opened for.
+  const inContext = AsyncLocalStorage.snapshot();
   const attempt = (step: () => void): void => {
     if (run.over) return;
     try {
-      step();
+      inContext(step);
     } catch (error) {
       fail(run, error);
     }

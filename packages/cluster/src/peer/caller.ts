@@ -2,7 +2,7 @@ import { PullringError, type Clock, type NodeId } from "@pullring/core";
 
 import { peerLimits } from "../limits.ts";
 import { makeConnections, type Connections, type PeerConnections } from "./connections.ts";
-import { formatFacts, parseAnswerFacts, type AnswerFacts } from "./facts.ts";
+import { formatFacts, parseAnswerFacts, type AnswerFacts, type Cause } from "./facts.ts";
 import { exchangeWithPeer, type PeerHead, type TakeChunk } from "./peer-exchange.ts";
 import { healthIn, PeerFault, toPullringError } from "./peer-fault.ts";
 import { isSealed, makeNonce, sealRequest } from "./seal.ts";
@@ -16,6 +16,12 @@ export interface PeerAsked {
   readonly outcome: "ok" | "missing" | "refused" | "timeout" | "cut" | "error" | "aborted";
 }
 
+/** Is told of a request to a peer before it is sent. The `cause` goes along; `end` is called once. */
+export type OnAsk = (asking: Pick<PeerAsked, "peer" | "verb"> & { readonly target: PeerTarget }) => {
+  readonly cause: Cause | undefined;
+  end(outcome: PeerAsked["outcome"]): void;
+};
+
 export interface CallerOptions {
   readonly self: NodeId;
   readonly epoch: () => string;
@@ -26,6 +32,7 @@ export interface CallerOptions {
   /** What an exchange told of a peer's health. */
   readonly report: (node: NodeId, health: "ok" | "refused" | "timeout") => void;
   readonly observe?: (asked: PeerAsked) => void;
+  readonly onAsk?: OnAsk | undefined;
   /** The ring that a peer has told of. */
   readonly onEpoch?: (node: NodeId, epoch: string) => void;
 }
@@ -39,6 +46,7 @@ export interface Call {
   readonly target: PeerTarget;
   readonly offset?: number;
   readonly body?: string;
+  readonly cause?: Cause | undefined;
   readonly headMs: number;
   readonly signal?: AbortSignal | undefined;
   /** Called once, for a good answer: who takes its `length` bytes. */
@@ -83,9 +91,13 @@ class SealingCaller implements Caller {
     const peer = node ?? new URL(call.url).host;
     // An address may be anybody's word: it is no label.
     const asked = { peer: node ?? "unknown", verb };
-    const observe = (outcome: PeerAsked["outcome"]): void => this.#options.observe?.({ ...asked, outcome });
+    const told = this.#options.onAsk?.({ ...asked, target: call.target });
+    const observe = (outcome: PeerAsked["outcome"]): void => {
+      this.#options.observe?.({ ...asked, outcome });
+      told?.end(outcome);
+    };
     try {
-      const facts = await this.#run(call, this.#connections.to(node, call.url));
+      const facts = await this.#run({ ...call, cause: told?.cause }, this.#connections.to(node, call.url));
       observe("ok");
       return facts;
     } catch (error) {
@@ -139,12 +151,13 @@ class SealingCaller implements Caller {
     return facts;
   }
 
-  #orderOf({ node = "", method = "GET", target, offset = 0, body = "" }: Call, peer: PeerConnections): SealedOrder {
+  #orderOf(call: Call, peer: PeerConnections): SealedOrder {
+    const { node = "", method = "GET", target, offset = 0, body = "", cause } = call;
     const { self, epoch, clock, trust } = this.#options;
     const { boot, aheadMs } = peer.told ?? { boot: "", aheadMs: 0 };
     const timeMs = Math.round(clock.monotonic() + aheadMs);
     const own = { from: self, to: node, host: peer.url.host, epoch: epoch(), boot, timeMs, nonce: makeNonce() };
-    const facts = formatFacts(own);
+    const facts = formatFacts({ ...own, cause });
     const path = formatTarget(target);
     const range = offset === 0 ? undefined : `bytes=${offset}-`;
     const secret = currentSecret(trust);

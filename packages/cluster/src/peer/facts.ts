@@ -3,6 +3,14 @@ import { parseDigest } from "@pullring/oci";
 
 import { isAge } from "./wire.ts";
 
+/** For whom a request is made: words for logs and traces, by which nothing is decided. */
+export interface Cause {
+  readonly requestId?: string;
+  /** W3C Trace Context. */
+  readonly traceparent?: string;
+  readonly tracestate?: string;
+}
+
 /** What a request says of itself beside its target. */
 export interface RequestFacts {
   readonly from: NodeId;
@@ -16,6 +24,7 @@ export interface RequestFacts {
   readonly boot: string;
   readonly timeMs: number;
   readonly nonce: string;
+  readonly cause?: Cause;
 }
 
 /** Why a receiver does not even look at what is asked. */
@@ -125,9 +134,26 @@ export function parseRequestFacts(text: string): RequestFacts | undefined {
   const found = parseObject(text);
   if (!found) return undefined;
   const { from, to, host, epoch, boot, timeMs, nonce } = found;
+  const cause = causeOf(found["cause"]);
   const isWho = isNode(from) && (to === "" || isNode(to)) && isText(hostGrammar)(host) && isWord(epoch);
   if (!isWho || !isWord(boot) || !isTime(timeMs) || !isText(nonceGrammar)(nonce)) return undefined;
-  return { from, to, host, epoch, boot, timeMs, nonce };
+  return { from, to, host, epoch, boot, timeMs, nonce, ...(cause && { cause }) };
+}
+
+const isRequestId = isText(/^[\w.-]{1,128}$/);
+/** Version 00; ids of zeros only are none. */
+const isTraceparent = isText(/^00-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}$/);
+const isTracestate = isText(/^[\x20-\x7e]{1,512}$/);
+
+/** What is not in form is left out: no request fails by it. */
+function causeOf(found: unknown): Cause | undefined {
+  const { requestId, traceparent, tracestate } = (found ?? {}) as Loose;
+  const cause = {
+    ...(isRequestId(requestId) && { requestId }),
+    ...(isTraceparent(traceparent) && { traceparent }),
+    ...(isTraceparent(traceparent) && isTracestate(tracestate) && { tracestate }),
+  };
+  return Object.keys(cause).length > 0 ? cause : undefined;
 }
 
 /** undefined = not what an answer of this wire says. */

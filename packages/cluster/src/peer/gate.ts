@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { Clock, NodeId } from "@pullring/core";
 
 import { peerLimits } from "../limits.ts";
-import { parseRequestFacts, type Refusal, type RequestFacts } from "./facts.ts";
+import { parseRequestFacts, type Cause, type Refusal, type RequestFacts } from "./facts.ts";
 import { makeReplayGuard } from "./replay-guard.ts";
 import { makeNonce, secretOf } from "./seal.ts";
 import { isNamed, makeCertificates, type PeerTrust } from "./trust.ts";
@@ -28,6 +28,7 @@ export interface Caller {
   readonly from: NodeId;
   readonly epoch: string;
   readonly seal?: { readonly secret: string; readonly request: string };
+  readonly cause?: Cause;
   /** It is known, but gets no more than this word. */
   readonly refusal?: Refusal;
 }
@@ -83,7 +84,8 @@ export function makeGate({ self, trust, clock, hostOf }: GateOptions): Gate {
       if (!facts || (trust.tls && !isCertified(request, facts.from))) return undefined;
       const refusal = refusalOf(facts, seal !== undefined, isHello);
       if (refusal === "replayed") return undefined;
-      return { from: facts.from, epoch: facts.epoch, ...(seal && { seal }), ...(refusal && { refusal }) };
+      const { from, epoch, cause } = facts;
+      return { from, epoch, ...(seal && { seal }), ...(cause && { cause }), ...(refusal && { refusal }) };
     },
   };
 }

@@ -4,7 +4,7 @@ import { PullringError, type Body, type Clock, type NodeId, type PeerService } f
 
 import { peerLimits } from "../limits.ts";
 import { makeAnswers, shut, type Answers, type Exchange, type Outcome } from "./answers.ts";
-import { formatFacts, formatResolved } from "./facts.ts";
+import { formatFacts, formatResolved, type Cause } from "./facts.ts";
 import { makeGate, type Gate, type PeerSelf } from "./gate.ts";
 import { hashOf } from "./seal.ts";
 import type { PeerTrust } from "./trust.ts";
@@ -33,6 +33,13 @@ export interface PeerServed {
   readonly outcome: Outcome;
 }
 
+/** What a peer that was let in asks for. */
+export interface PeerAsking {
+  readonly from: NodeId;
+  readonly target: PeerTarget;
+  readonly cause: Cause | undefined;
+}
+
 export interface PeerHandlerOptions {
   readonly service: PeerService;
   readonly self: PeerSelf;
@@ -51,6 +58,8 @@ export interface PeerHandlerOptions {
   readonly view?: (view: AdminView, query: string) => unknown;
   readonly sender: PeerSender;
   readonly observe?: (served: PeerServed) => void;
+  /** Goes around what is done for one request of a peer. */
+  readonly around?: (asking: PeerAsking, run: () => Promise<Outcome>) => Promise<Outcome>;
   /** The ring that a peer has told of. */
   readonly onEpoch?: (node: NodeId, epoch: string) => void;
   /** Told of what is no PullringError: a fault of this node's own. */
@@ -98,12 +107,18 @@ class PeerHandler {
     const exchange = { request, response, caller };
     if (caller.refusal) return { verb, outcome: this.#answers.refuse(exchange, 401, caller.refusal) };
     if (!target) return { verb, outcome: this.#answers.refuse(exchange, 404, "verb") };
+    const { around = (_, run) => run() } = this.#options;
+    const asking = { from: caller.from, target, cause: caller.cause };
+    return { verb, outcome: await around(asking, () => this.#answerOrFail(exchange, target, body)) };
+  }
+
+  async #answerOrFail(exchange: Exchange, target: PeerTarget, body: string): Promise<Outcome> {
     try {
-      return { verb, outcome: await this.#answer(exchange, target, body) };
+      return await this.#answer(exchange, target, body);
     } catch (error) {
       if (!(error instanceof PullringError)) this.#options.onFault?.(error);
-      if (response.headersSent) throw error;
-      return { verb, outcome: this.#answers.sendError(exchange, error) };
+      if (exchange.response.headersSent) throw error;
+      return this.#answers.sendError(exchange, error);
     }
   }
 

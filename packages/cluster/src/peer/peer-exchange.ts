@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import type { IncomingHttpHeaders } from "node:http";
 
 import type { Clock } from "@pullring/core";
@@ -41,6 +42,8 @@ class Exchange {
   readonly #options: PeerExchangeOptions;
   readonly #settle: { resolve: () => void; reject: (error: unknown) => void };
   readonly #watch: PeerWatch;
+  /** A connection calls back in the context of the request that it was opened for. */
+  readonly #inContext = AsyncLocalStorage.snapshot();
   readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason);
   /** What came while the taker was busy: no more than the socket had read by then. */
   readonly #queue: Uint8Array[] = [];
@@ -93,7 +96,7 @@ class Exchange {
   #attempt(step: () => void): void {
     if (this.#isOver) return;
     try {
-      step();
+      this.#inContext(step);
     } catch (error) {
       this.#fail(error);
     }

@@ -19,9 +19,9 @@ import {
 } from "@pullring/core";
 import { parseDigest, type Digest, type Tag } from "@pullring/oci";
 
-import type { PeerAsked } from "./caller.ts";
+import type { OnAsk, PeerAsked } from "./caller.ts";
 import { makePeerClient, type PeerClient } from "./client.ts";
-import { makePeerHandler, type PeerSender, type PeerServed } from "./handler.ts";
+import { makePeerHandler, type PeerHandlerOptions, type PeerSender, type PeerServed } from "./handler.ts";
 import { openPeerListener } from "./listener.ts";
 import type { PeerTrust } from "./trust.ts";
 
@@ -111,6 +111,7 @@ export interface PeerOptions {
   /** Puts something in front of it, which is its address then. */
   readonly via?: (port: number) => Promise<string>;
   readonly hostOf?: (node: NodeId) => string | undefined;
+  readonly around?: PeerHandlerOptions["around"];
 }
 
 export interface TestPeer {
@@ -143,6 +144,7 @@ export async function startPeer(t: TestContext, options: PeerOptions): Promise<T
     quota: () => Promise.resolve([{ lane: id }]),
     view: (view, query) => ({ id, view, query }),
     sender,
+    ...(options.around && { around: options.around }),
     observe: (served) => void peer.served.push(served),
     onEpoch: (_, seen) => void peer.epochs.push(seen),
     onFault: (error) => void peer.faults.push(error),
@@ -156,6 +158,7 @@ export interface ClientOptions {
   readonly trust?: PeerTrust;
   readonly clock?: Clock;
   readonly self?: NodeId;
+  readonly onAsk?: OnAsk;
 }
 
 export interface TestClient extends PeerClient {
@@ -167,7 +170,7 @@ export interface TestClient extends PeerClient {
 /** The sending end of a node. Ends with the test. */
 export function clientFor(
   t: TestContext,
-  { urls, admits, trust = {}, clock = realClock, self = "n1" }: ClientOptions,
+  { urls, admits, trust = {}, clock = realClock, self = "n1", onAsk }: ClientOptions,
 ): TestClient {
   const reports: string[] = [];
   const asked: PeerAsked[] = [];
@@ -181,6 +184,7 @@ export function clientFor(
     urlOf: (node) => urls[node],
     report: (node, health) => void reports.push(`${node} ${health}`),
     observe: (one) => void asked.push(one),
+    onAsk,
     onEpoch: (_, epoch) => void epochs.push(epoch),
   });
   t.after(() => client.close());

@@ -16,6 +16,7 @@ import {
 import { knownUpstreams } from "../config/known-upstreams.ts";
 import { makeLog } from "../observe/log.ts";
 import { makeMetrics } from "../observe/metrics.ts";
+import { Trails } from "../observe/trails.ts";
 import { redisReach } from "../open-redis.ts";
 import { openShared } from "../open-shared.ts";
 import type { Parts } from "../parts.ts";
@@ -72,7 +73,8 @@ function ofThisMachine({ listen, admin, tls, cluster, storage }: Config): readon
 
 function ofWhatIsShared(config: Config): readonly Check[] {
   const clock = systemClock;
-  const parts: Parts = { config, clock, log: makeLog({ level: "silent", clock }), metrics: makeMetrics() };
+  const log = makeLog({ level: "silent", clock });
+  const parts: Parts = { config, clock, log, metrics: makeMetrics(), trails: new Trails({ log, clock }) };
   const checks: Check[] = [];
   const { s3 } = config.storage;
   if (config.cluster?.redis)
