@@ -13,7 +13,7 @@ import { typeErrorsOf } from "../real/kubernetes-types.ts";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const text = (path: string): Promise<string> => readFile(join(root, "deploy", path), "utf8");
 const serversOf = (conf: string): string[] =>
-  [...conf.matchAll(/^\s*server ([^\s;]+) resolve;$/gm)].map(([, name = ""]) => name);
+  [...conf.matchAll(/^\s*server ([^\s;]+) resolve fail_timeout=2s;$/gm)].map(([, name = ""]) => name);
 
 const valuesOf = async (example: string): Promise<Tree> =>
   readDocument(await readFile(join(examples, example), "utf8"), example).tree as Tree;

@@ -37,7 +37,7 @@ export async function startBalancer({ dir, kind, servers }: BalancerOptions): Pr
   const write = (list: readonly string[]): Promise<void> => {
     generation += 1;
     const choice = kind === "ring" ? "hash $ring_key consistent;" : "";
-    const lines = list.map((server) => `server ${server};`).join(" ");
+    const lines = list.map((server) => `server ${server} fail_timeout=2s;`).join(" ");
     const text = `upstream pullring { zone pullring 512k; ${choice} ${lines} keepalive 64; }
       map "" $balancer_generation { default ${generation}; }`;
     return writeFile(file, text);

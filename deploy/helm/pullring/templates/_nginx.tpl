@@ -22,7 +22,7 @@ http {
         hash $ring_key consistent;
         # Every pod that there may be. One that is not there has no name in DNS, and then no part of the ring.
         {{- range $ordinal := until (int .Values.maxReplicas) }}
-        server {{ include "pullring.name" $ }}-{{ $ordinal }}.{{ include "pullring.peerDomain" $ }}:5000 resolve;
+        server {{ include "pullring.name" $ }}-{{ $ordinal }}.{{ include "pullring.peerDomain" $ }}:5000 resolve fail_timeout=2s;
         {{- end }}
         keepalive 64;
     }
