@@ -101,9 +101,9 @@ export interface LaneFacts {
   readonly benched: string | undefined;
 }
 
-/** A time inside which nothing goes out by a source: the abuse limit of an upstream. */
+/** A time inside which nothing goes out by a source (the abuse limit of an upstream), or by an account (a refused login). */
 export interface Pause {
-  /** `docker.io source:…` or, while the source is unknown, `docker.io egress:…`. */
+  /** `docker.io source:…` or, while the source is unknown, `docker.io egress:…`; `docker.io login:ci`. */
   readonly key: string;
   readonly forSec: number;
 }

@@ -14,7 +14,7 @@ async function rig() {
   const accounts = [accountOf({ username: "one", password: "first" })];
   const egress = [{ name: "a" }, { name: "b" }, { name: "c" }];
   const lanes = makeLanes({ accounts, egress, node: "n1", isAnonymous: false }).all;
-  const logins = makeLogins({ upstream: "docker.io", clock: virtualClock(), log: quiet });
+  const logins = makeLogins({ upstream: "docker.io", clock: virtualClock(), log: quiet, onRefused: () => {} });
   const inTurn = makeFirstLogin(logins);
   const askers = await Promise.all(lanes.map(async (lane) => ({ lane, login: await logins.open(lane) })));
   let [asked, atOnce, most] = [0, 0, 0];

@@ -23,7 +23,7 @@ function rig(egress: string, accounts = [] as ReturnType<typeof accountOf>[]) {
   const ways = egress.split("").map((name) => ({ name }));
   const lanes = makeLanes({ accounts, egress: ways, node: "n1", isAnonymous: accounts.length === 0 });
   const coolDowns = makeCoolDowns("docker.io", clock);
-  const logins = makeLogins({ upstream: "docker.io", clock, log: quiet });
+  const logins = makeLogins({ upstream: "docker.io", clock, log: quiet, onRefused: () => {} });
   const isDown = (lane: AccountLane): boolean => down.has(lane.egress.name);
   const choice = makeLaneChoice({ lanes, coolDowns, logins, isDown, clock });
   const asked: string[] = [];

@@ -10,10 +10,12 @@ import { makeLanes } from "./lanes.ts";
 import { makeLogins } from "./logins.ts";
 import { makePayers } from "./payers.ts";
 import { pauseKey } from "./sender.ts";
-import { accountOf } from "./test-rig.ts";
+import { limits } from "./limits.ts";
+import { accountOf, failsAs } from "./test-rig.ts";
+
+type Rig = ReturnType<typeof rig>;
 
 const quiet = { info: () => {}, warn: () => {}, error: () => {}, debug: () => {} };
-const one = accountOf({ username: "one", password: "first" });
 
 interface NodeOptions {
   readonly node?: string;
@@ -21,6 +23,7 @@ interface NodeOptions {
   readonly isCounted?: boolean;
   readonly boards?: LaneBoards;
   readonly clock?: VirtualClock;
+  readonly password?: string;
 }
 
 function rig({
@@ -29,12 +32,14 @@ function rig({
   isCounted = true,
   boards,
   clock = virtualClock(),
+  password = "first",
 }: NodeOptions = {}) {
   const upstream = "docker.io";
   const down = new Set<string>();
-  const lanes = makeLanes({ accounts: [one], egress, node, isAnonymous: true });
+  const lanes = makeLanes({ accounts: [accountOf({ username: "one", password })], egress, node, isAnonymous: true });
   const coolDowns = makeCoolDowns(upstream, clock);
-  const [logins, payers] = [makeLogins({ upstream, clock, log: quiet }), makePayers(upstream)];
+  const onRefused = (account: string, seconds: number): void => table.refused(account, seconds);
+  const [logins, payers] = [makeLogins({ upstream, clock, log: quiet, onRefused }), makePayers(upstream)];
   const isDown = ({ egress: { name } }: { egress: Egress }): boolean => down.has(name);
   const board = boards?.of(node);
   const table = makeLaneTable({ upstream, lanes, coolDowns, logins, payers, isDown, isCounted, board });
@@ -154,4 +159,33 @@ test("of other nodes' lanes only those of this upstream are told", () => {
   assert.ok(lane);
   boards.of("n2").publish([lane, { ...lane, name: "x", upstream: "ghcr.io" }]);
   assert.deepEqual(table.others(), [lane]);
+});
+
+test("an account that one node was refused with is tried by none until its pause is over, and then rests for longer", async () => {
+  const clock = virtualClock();
+  const boards = laneBoards(clock);
+  const [first, second] = ["n1", "n2"].map((node) => rig({ node, boards, clock })) as [Rig, Rig];
+  const [here, there] = [first.laneOf("one@a"), second.laneOf("one@a")];
+  const login = (await first.logins.open(here)) ?? assert.fail();
+  first.logins.refuse(login);
+  await assert.rejects(first.logins.open(here), failsAs("unavailable"));
+  await assert.rejects(second.logins.open(there), failsAs("unavailable"));
+  assert.equal(second.table.facts()[0]?.benched, "login");
+  await clock.advance(limits.benchMs + 1);
+  second.logins.refuse((await second.logins.open(there)) ?? assert.fail());
+  await clock.advance(limits.benchMs + 1);
+  await assert.rejects(first.logins.open(here), failsAs("unavailable"));
+  await clock.advance(limits.benchMs);
+  assert.ok(await first.logins.open(here));
+});
+
+test("what another node was refused with says nothing of credentials that were taken here", async () => {
+  const clock = virtualClock();
+  const boards = laneBoards(clock);
+  const [first, second] = [rig({ node: "n1", boards, clock }), rig({ node: "n2", boards, clock, password: "other" })];
+  const [here, there] = [first.laneOf("one@a"), second.laneOf("one@a")];
+  second.logins.accept((await second.logins.open(there)) ?? assert.fail());
+  first.logins.refuse((await first.logins.open(here)) ?? assert.fail());
+  assert.ok(await second.logins.open(there));
+  assert.equal(second.table.facts()[0]?.benched, undefined);
 });

@@ -25,6 +25,8 @@ export interface LaneTable {
   others(): readonly LaneFacts[];
   /** Stops everything that goes out by this lane's address, on every node that has the same. */
   pause(lane: AccountLane, seconds: number): void;
+  /** Tells the other nodes that an account was refused: each would be one failed login more, and Docker Hub locks a name after some. */
+  refused(account: string, seconds: number): void;
   close(): void;
 }
 
@@ -48,8 +50,12 @@ export function makeLaneTable(options: LaneTableOptions): LaneTable {
     return source === undefined ? [assumed] : [assumed, `${upstream} source:${source}`];
   }
 
+  const loginKey = (account: string | undefined): string => `${upstream} login:${account}`;
+
   const begin = ({ key, forSec }: Pause): void => {
     for (const lane of lanes.all) if (addressesOf(lane).includes(key)) coolDowns.begin(pauseKey(lane), forSec);
+    const refused = lanes.all.find(({ account }) => account && loginKey(account.name) === key);
+    if (refused) void logins.heed(refused, forSec);
   };
   const stop = board?.onPause(begin);
 
@@ -76,6 +82,7 @@ export function makeLaneTable(options: LaneTableOptions): LaneTable {
         board?.pause({ key, forSec: seconds });
       }
     },
+    refused: (account, forSec) => board?.pause({ key: loginKey(account), forSec }),
     close: () => stop?.(),
   };
 }

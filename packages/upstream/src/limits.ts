@@ -58,6 +58,8 @@ export const limits = {
   /** An account whose login fails, doubling. Docker Hub locks a username for 10 minutes after failed logins. */
   benchMs: 30_000,
   benchMsMax: 10 * minuteMs,
+  /** What ends within this of a pause that is known is that pause, told again. */
+  samePauseMs: 2_000,
   /** Tokens: assumed and least life (distribution token spec), share of it that is used, and how early at least. */
   tokenLifeSecMin: 60,
   tokenLifeShare: 0.8,

@@ -22,6 +22,16 @@ export interface Logins {
   isBenched(lane: AccountLane): boolean;
   /** Benches the account, longer each time; new credentials end it. Returns what to throw. */
   refuse(login: Login): PullringError;
+  /** Another node was refused: this one tries the same account no sooner, unless its own credentials have been taken or change. Never rejects. */
+  heed(lane: AccountLane, forSec: number): Promise<void>;
+}
+
+export interface LoginsOptions {
+  readonly upstream: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Told of each refusal that benches an account, and for how long. */
+  readonly onRefused: (account: string, forSec: number) => void;
 }
 
 interface Standing {
@@ -30,7 +40,21 @@ interface Standing {
   refused?: { readonly basic: string; readonly untilMs: number; readonly times: number };
 }
 
-export function makeLogins({ upstream, clock, log }: { upstream: string; clock: Clock; log: Log }): Logins {
+async function read({ account }: AccountLane): Promise<Login | undefined> {
+  if (!account) return undefined;
+  const password = await account.password.read();
+  return {
+    account: account.name,
+    basic: `Basic ${Buffer.from(`${account.username}:${password}`).toString("base64")}`,
+  };
+}
+
+const pauseMsAfter = (times: number): number => Math.min(limits.benchMsMax, limits.benchMs * 2 ** (times - 1));
+
+/** How many refusals a pause stands for. */
+const timesOf = (pauseMs: number): number => Math.max(1, 1 + Math.round(Math.log2(pauseMs / limits.benchMs)));
+
+export function makeLogins({ upstream, clock, log, onRefused }: LoginsOptions): Logins {
   const standings = new Map<string, Standing>();
 
   function standingOf(account: string): Standing {
@@ -51,20 +75,13 @@ export function makeLogins({ upstream, clock, log }: { upstream: string; clock: 
     if (refused?.basic === basic && refused.untilMs > clock.monotonic())
       return benched(account, refused.untilMs - clock.monotonic());
     const times = refused?.basic === basic ? refused.times + 1 : 1;
-    const pauseMs = Math.min(limits.benchMsMax, limits.benchMs * 2 ** (times - 1));
+    const pauseMs = pauseMsAfter(times);
     standing.refused = { basic, times, untilMs: clock.monotonic() + pauseMs };
     delete standing.proven;
     log.error({ upstream, account, pauseSec: pauseMs / 1000 }, "upstream refuses the credentials of this account");
+    // What can't be read here may be read there.
+    if (basic !== "") onRefused(account, pauseMs / 1000);
     return benched(account, pauseMs);
-  }
-
-  async function read({ account }: AccountLane): Promise<Login | undefined> {
-    if (!account) return undefined;
-    const password = await account.password.read();
-    return {
-      account: account.name,
-      basic: `Basic ${Buffer.from(`${account.username}:${password}`).toString("base64")}`,
-    };
   }
 
   return {
@@ -86,5 +103,18 @@ export function makeLogins({ upstream, clock, log }: { upstream: string; clock: 
     isProven: ({ account, basic }) => standings.get(account)?.proven === basic,
     isBenched: ({ account }) => (standings.get(account?.name ?? "")?.refused?.untilMs ?? 0) > clock.monotonic(),
     refuse,
+    async heed(lane, forSec) {
+      const login = await read(lane).catch(() => undefined);
+      const standing = standingOf(lane.account?.name ?? "");
+      if (!login || standing.proven === login.basic) return;
+      const { account, basic } = login;
+      const pauseMs = Math.min(limits.benchMsMax, forSec * 1000);
+      const untilMs = clock.monotonic() + pauseMs;
+      // This node's own word, or one that was heard already.
+      if (standing.refused?.basic === basic && standing.refused.untilMs >= untilMs - limits.samePauseMs) return;
+      log.warn({ upstream, account, pauseSec: forSec }, "upstream has refused this account on another node");
+      // The next refusal here benches it for longer than that one did there.
+      standing.refused = { basic, untilMs, times: timesOf(pauseMs) };
+    },
   };
 }

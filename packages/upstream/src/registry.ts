@@ -119,7 +119,8 @@ function makeParts(options: RegistryOptions) {
   };
   const isDown = (lane: AccountLane): boolean => transportOf(lane).isDown();
   const coolDowns = makeCoolDowns(upstream.name, clock);
-  const logins = makeLogins({ upstream: upstream.name, clock, log });
+  const onRefused = (account: string, seconds: number): void => table.refused(account, seconds);
+  const logins = makeLogins({ upstream: upstream.name, clock, log, onRefused });
   const payers = makePayers(upstream.name);
   const isCounted = quota !== undefined;
   const table = makeLaneTable({ upstream: upstream.name, lanes, coolDowns, logins, payers, isDown, isCounted, board });
