@@ -5,7 +5,8 @@ import { files, isTest } from "./sources.ts";
 
 /** Budgets that the linter does not know. Files of 400 lines, functions of 70 and 4 parameters are its own. */
 const portMethodsMax = 5;
-const runtimeDependenciesMax = 14;
+/** OpenTelemetry's four, of one project and one release, are loaded only where traces are configured. */
+const runtimeDependenciesMax = 17;
 const rootScriptsMax = 12;
 const architectureLinesMax = 200;
 

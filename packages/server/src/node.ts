@@ -15,6 +15,7 @@ import { serverLimits } from "./http/server-limits.ts";
 import { openLedger } from "./ledger/ledger.ts";
 import type { ProcessLog } from "./observe/log.ts";
 import { makeMetrics } from "./observe/metrics.ts";
+import type { Tracer } from "./observe/tracer.ts";
 import { Trails } from "./observe/trails.ts";
 import { openAdmin } from "./open-admin.ts";
 import { openCluster, type ClusterSide } from "./open-cluster.ts";
@@ -28,6 +29,7 @@ import type { PurgeLog } from "./purge-log.ts";
 import { readMetrics } from "./read-metrics.ts";
 import { stopNode } from "./stop-node.ts";
 import { tellEvent } from "./tell.ts";
+import { version } from "./version.ts";
 
 export interface PullringNode {
   /** What the listeners got: of use where the configured port is 0. */
@@ -39,7 +41,7 @@ export interface PullringNode {
 
 /** Builds a node from its configuration and starts it: the one place where parts are put together. Rejects if it can't listen. */
 export async function openNode(config: Config, processLog: ProcessLog): Promise<PullringNode> {
-  const parts = openParts(config, processLog);
+  const parts = await openParts(config, processLog);
   const { log, clock, ledger, trails } = parts;
   // What sendfile sends, nobody could hash.
   const feed = new EventFeed({ clock, boot: randomUUID() });
@@ -109,10 +111,18 @@ export async function openNode(config: Config, processLog: ProcessLog): Promise<
   };
 }
 
-function openParts(config: Config, processLog: ProcessLog): Parts {
+async function openParts(config: Config, processLog: ProcessLog): Promise<Parts> {
   const clock = systemClock;
-  const trails = new Trails({ log: processLog, clock });
+  const tracer = await openTracer(config, processLog);
+  const trails = new Trails({ log: processLog, clock, tracer });
   return { config, log: trails.log, clock, metrics: makeMetrics(), ledger: openLedger(config, clock), trails };
+}
+
+/** What it takes to trace is loaded where it is asked for, and costs nobody else time or memory. */
+async function openTracer({ tracing, node }: Config, log: ProcessLog): Promise<Tracer | undefined> {
+  if (!tracing) return undefined;
+  const { openOtlpTracer } = await import("./observe/otlp-tracer.ts");
+  return openOtlpTracer({ tracing, node: node.id, version, log, clock: systemClock });
 }
 
 /** What an account can pull, everybody who may come in can pull, unless a rule asks who they are. */

@@ -26,7 +26,7 @@ export interface Running {
 }
 
 /** Out of the ring, what is under way ends (or is cut after two minutes), and only then the parts close, those that others need last. */
-export async function stopNode({ clock, log, ledger }: Parts, running: Running): Promise<void> {
+export async function stopNode({ clock, log, ledger, trails }: Parts, running: Running): Promise<void> {
   const { why, app, admin, inFlight, health, cache, cluster, upstreams, storage } = running;
   log.info({ why, requests: inFlight.count() }, "draining");
   health.drain();
@@ -45,6 +45,7 @@ export async function stopNode({ clock, log, ledger }: Parts, running: Running):
   await upstreams.close();
   await storage.close();
   await admin.close();
+  await trails.close();
   await ledger?.close();
   log.info({}, "stopped");
   await log.flush();

@@ -24,3 +24,4 @@ export { type JumpingClock, jumpingClock } from "./s3/jumping-clock.ts";
 export { startConnectProxy } from "./connect-proxy.ts";
 export { startSocksProxy } from "./socks-proxy.ts";
 export type { TunnelFaults, TunnelProxy, TunnelProxyOptions } from "./tunnel-proxy.ts";
+export { type CollectedSpan, startTraceCollector, type TraceCollector } from "./trace-collector.ts";

@@ -22,7 +22,19 @@ export interface Config {
   readonly cluster?: Cluster;
   /** Absent = nothing is written down. */
   readonly ledger?: { readonly path: string };
+  /** Absent = nothing is traced. */
+  readonly tracing?: Tracing;
   readonly log: { readonly level: LogLevel };
+}
+
+export interface Tracing {
+  /** Where spans are posted to. */
+  readonly endpoint: string;
+  /** Lines of `Name: value`. */
+  readonly headers?: SecretSource;
+  /** From 0 to 1. */
+  readonly sample: number;
+  readonly serviceName: string;
 }
 
 /** Port 0 = whichever is free. An IPv6 host is without its brackets. */

@@ -6,7 +6,8 @@ export const isMap = (value: unknown): value is Readonly<Record<string, unknown>
 
 // By the contract's names, so that the keys of later versions and the `…File` twins count too: what stands at a twin may be the secret
 // itself, by mistake. A username that is refused has a colon in it, and then perhaps a password.
-const secretNames = "(?:sentinel)?username|accessKeyId|(?:(?:sentinel)?password|secret|secretAccessKey|token)(?:File)?";
+const secretNames =
+  "(?:sentinel)?username|accessKeyId|(?:(?:sentinel)?password|secret|secretAccessKey|token|headers)(?:File)?";
 const secretKey = new RegExp(`^(?:${secretNames})$`, "i");
 const secretInKey = new RegExp(`^(${secretNames})[:=].*`, "is");
 

@@ -62,6 +62,7 @@ const whole = {
     },
   },
   ledger: { path: "/l" },
+  tracing: { endpoint: "http://c:4318/v1/traces", headers: canary, sample: 0.5, serviceName: "s" },
   cluster: {
     redis: {
       sentinels: ["s1:26379", "[::1]:26379"],
@@ -118,6 +119,7 @@ test("the effective configuration is in the words of the file, secrets as ***", 
     peer: { ...peer, url: "https://n9:5002", secret: "***" },
   });
   assert.deepEqual(words["ledger"], whole.ledger);
+  assert.deepEqual(words["tracing"], { ...whole.tracing, headers: "***" });
   assert.deepEqual(words["tags"], {
     fresh: "1500ms",
     staleIfError: "30d",

@@ -1,7 +1,7 @@
 import { formatListen, formatNetwork } from "./address.ts";
 import { clusterWords, s3Words } from "./redacted-cluster.ts";
 import { secretWords, withoutAbsent } from "./words.ts";
-import type { Account, ClientRule, Config, Egress, Quota, Upstream } from "./config.ts";
+import type { Account, ClientRule, Config, Egress, Quota, Tracing, Upstream } from "./config.ts";
 import { formatDuration } from "./duration.ts";
 import { formatSize } from "./size.ts";
 
@@ -10,7 +10,7 @@ import { formatSize } from "./size.ts";
  * inline secret as `***`. Holds everything, so that a file with the same contents (and the secrets) means the same.
  */
 export function redacted(config: Config): Record<string, unknown> {
-  const { tls, admin, node, tags, fallback, clients, storage, cluster, ledger, log } = config;
+  const { tls, admin, node, tags, fallback, clients, storage, cluster, ledger, tracing, log } = config;
   return {
     listen: formatListen(config.listen),
     ...(tls ? { tls: withoutAbsent({ cert: tls.certFile, key: tls.keyFile, clientCa: tls.clientCaFile }) } : {}),
@@ -47,6 +47,7 @@ export function redacted(config: Config): Record<string, unknown> {
     },
     ...(cluster ? { cluster: clusterWords(cluster) } : {}),
     ...(ledger ? { ledger } : {}),
+    ...(tracing ? { tracing: tracingWords(tracing) } : {}),
     log,
   };
 }
@@ -63,6 +64,11 @@ const upstreamWords = (upstream: Upstream): Record<string, unknown> =>
     offline: upstream.offline,
     quota: upstream.quota && quotaWords(upstream.quota),
   });
+
+const tracingWords = ({ headers, ...tracing }: Tracing): Record<string, unknown> => ({
+  ...tracing,
+  ...secretWords("headers", headers),
+});
 
 const quotaWords = ({ windowSec, ...quota }: Quota): Record<string, unknown> => ({
   ...quota,

@@ -73,6 +73,7 @@ test("the documented defaults, written into a file, change nothing", async () =>
     tls: _tls,
     cluster: _cluster,
     ledger: _ledger,
+    tracing: _tracing,
     egress: _egress,
     clients,
     storage,
@@ -101,7 +102,7 @@ const ways: readonly RegExp[] = [
 for (const excluded of ways) {
   test(`the documented examples but ${excluded.source} are a configuration`, async () => {
     const { cluster, ...rest } = treeOf(schema, (key) => key.meta["example"]) as { cluster: unknown };
-    const others = /^(?:(?:password|token|secretAccessKey)File|proxy)$/;
+    const others = /^(?:(?:password|token|secretAccessKey|headers)File|proxy)$/;
     const config = await load({ ...(without(others, rest) as object), cluster: without(excluded, cluster) });
     assert.equal(config.upstreams["registry.example.org"]?.connectionsMax, 16);
     assert.equal(config.clients.rules[0]?.users?.[0], "ci");

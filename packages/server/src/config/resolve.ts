@@ -1,5 +1,5 @@
 import { canonicalNames } from "./canonical-names.ts";
-import type { Account, ClientRule, Clients, Config, Egress, Quota, TlsFiles, Upstream } from "./config.ts";
+import type { Account, ClientRule, Clients, Config, Egress, Quota, TlsFiles, Tracing, Upstream } from "./config.ts";
 import { deepFreeze } from "./deep-freeze.ts";
 import type { NodeIdentity } from "./node-identity.ts";
 import type { Path } from "./path.ts";
@@ -57,8 +57,15 @@ export function resolve(settings: Settings, { identity, openSecret }: ResolveOpt
     },
     ...(settings.cluster ? { cluster: clusterOf(settings.cluster, peerUrl, openSecret) } : {}),
     ...(settings.ledger ? { ledger: settings.ledger } : {}),
+    ...(settings.tracing ? { tracing: tracingOf(settings.tracing, openSecret) } : {}),
     log,
   });
+}
+
+function tracingOf(tracing: NonNullable<Settings["tracing"]>, openSecret: OpenSecret): Tracing {
+  const { endpoint, sample, serviceName } = tracing;
+  const headers = openSecret(["tracing"], "headers", tracing);
+  return { endpoint, ...(headers ? { headers } : {}), sample, serviceName };
 }
 
 function tlsFiles({ cert, key, clientCa }: NonNullable<Settings["tls"]>): TlsFiles {

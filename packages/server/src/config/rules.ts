@@ -6,7 +6,7 @@ import { knownUpstreams } from "./known-upstreams.ts";
 import { nearest } from "./nearest.ts";
 import { quoted, type Path } from "./path.ts";
 import { upstreamOf } from "./pattern.ts";
-import type { Report, Rule } from "./rule.ts";
+import { countSecrets, type Report, type Rule } from "./rule.ts";
 import { clusterRules } from "./rules-cluster.ts";
 import type { Settings } from "./schema.ts";
 
@@ -136,6 +136,10 @@ function checkPatterns(settings: Settings, report: Report): void {
   }
 }
 
+function checkTracing({ tracing }: Settings, report: Report): void {
+  if (tracing) countSecrets({ path: ["tracing"], name: "headers", given: tracing }, report);
+}
+
 export const rules: readonly Rule[] = [
   { reads: ["listen", "admin"], check: checkListens },
   { reads: ["listen", "admin", "cluster"], check: checkPeerListen },
@@ -149,5 +153,6 @@ export const rules: readonly Rule[] = [
   { reads: ["tags"], check: checkFreshness },
   { reads: ["clients"], check: checkClientRules },
   { reads: ["tags", "clients", "storage", "upstreams"], check: checkPatterns },
+  { reads: ["tracing"], check: checkTracing },
   ...clusterRules,
 ];

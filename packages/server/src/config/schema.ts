@@ -24,6 +24,7 @@ import { scalar } from "./scalar.ts";
 import { cluster, weightKind } from "./schema-cluster.ts";
 import { s3 } from "./schema-s3.ts";
 import { listOf, section, someOf } from "./schema-shapes.ts";
+import { tracing } from "./schema-tracing.ts";
 import { sizeKind } from "./size.ts";
 
 const MiB = 1024 * 1024;
@@ -332,6 +333,9 @@ export const schema = section({
       description: "Writes down what goes out, to clients and upstreams, for `pullring ledger check`. Costs CPU.",
       unset: "nothing is written down",
     }),
+  tracing: tracing
+    .optional()
+    .meta({ description: "OpenTelemetry traces of requests, sent to a collector.", unset: "nothing is traced" }),
   log: section({
     level: scalar(wordKind("fatal", "error", "warn", "info", "debug", "trace", "silent"))
       .prefault("info")

@@ -150,6 +150,11 @@ export class Trails {
     return (end) => span.end(upstreamEnd(end));
   }
 
+  /** Sends what spans are left, within a bound. */
+  async close(): Promise<void> {
+    await this.#options.tracer?.close();
+  }
+
   #step(): Step | undefined {
     const step = this.#steps.getStore();
     return step?.isOver === false ? step : undefined;
