@@ -120,6 +120,21 @@ test("when nobody else answers, a node's own stale record does", async () => {
   assert.deepEqual([stale?.reason, served], ["down", digest]);
 });
 
+test("a node's own stale record answers in time when the tag's owner has none and upstream hangs", async () => {
+  const cluster = withTag({ nodes: 3 });
+  const { upstream, until, clock, digest } = cluster;
+  const [owner, , asker] = cluster.ring(key);
+  assert.ok(owner && asker);
+  await until(pull(asker));
+  await owner.cache.tags.forget(repositoryA, latest);
+  await clock.advance(120_000);
+  upstream.before = () => new Promise(() => {});
+  const beganAt = clock.monotonic();
+  const { stale, digest: served } = await until(pull(asker));
+  assert.deepEqual([stale?.reason, served], ["timeout", digest]);
+  assert.ok(clock.monotonic() - beganAt <= limits.ownerCheckMs);
+});
+
 test("a node that knows nothing of a tag serves what another has written down, when upstream is down", async () => {
   const cluster = withTag({ nodes: 4 });
   const { upstream, until, clock, digest } = cluster;

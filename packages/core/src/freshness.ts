@@ -43,27 +43,20 @@ export function staleSince(record: Aging, reason: StaleReason, { clock, freshMs 
   return { reason, ageSec: Math.floor(age / 1000), overdueSec: Math.max(1, Math.floor((age - freshMs) / 1000)) };
 }
 
-/** Runs `ask` with a signal that aborts after a deadline: short when there is a record to fall back on. */
-export async function withDeadline<T>(
-  clock: Clock,
-  hasRecord: boolean,
-  ask: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
+/** How long upstream is waited for: short when there is a record to fall back on. */
+export const checkMs = (hasRecord: boolean): number => (hasRecord ? limits.freshnessCheckMs : limits.coldCheckMs);
+
+/** Waits for `ask` so long at most; its signal aborts then. */
+export async function withDeadline<T>(clock: Clock, ms: number, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const ended = new AbortController();
   const deadline = new AbortController();
-  const ms = hasRecord ? limits.freshnessCheckMs : limits.coldCheckMs;
-  clock.sleep(ms, ended.signal).then(
-    () =>
-      deadline.abort(
-        new PullringError("unavailable", `upstream did not answer within ${ms} ms`, { reason: "timeout" }),
-      ),
-    () => {},
-  );
-  try {
-    return await ask(deadline.signal);
-  } catch (error) {
-    deadline.signal.throwIfAborted();
+  const late = clock.sleep(ms, ended.signal).then(() => {
+    const error = new PullringError("unavailable", `no answer within ${ms} ms`, { reason: "timeout" });
+    deadline.abort(error);
     throw error;
+  });
+  try {
+    return await Promise.race([ask(deadline.signal), late]);
   } finally {
     ended.abort();
   }

@@ -42,6 +42,8 @@ export const limits = {
   /** Asking upstream about a tag: with a record to fall back on, and without. */
   freshnessCheckMs: 2_000,
   coldCheckMs: 10_000,
+  /** Asking the tag's owner, with a record to fall back on: the owner's own check, and the way to it. */
+  ownerCheckMs: 2_500,
   /** What other nodes have written down of a tag that nobody else can tell of is waited for so long. */
   askAroundMs: 250,
   /** How long a HEAD's answer is worth a GET by digest, at most (its own window is usually shorter). */

@@ -2,7 +2,7 @@ import type { Digest } from "@pullring/oci";
 
 import { hasCode, type PullringError } from "./errors.ts";
 import { makeFlights } from "./flights.ts";
-import { isFresh, staleOr, withDeadline, type Aging, type Stale } from "./freshness.ts";
+import { checkMs, isFresh, staleOr, withDeadline, type Aging, type Stale } from "./freshness.ts";
 import type { Observe } from "./observe.ts";
 import {
   repositoryKey,
@@ -65,7 +65,7 @@ export function makeLists(options: ListsOptions): Lists {
     if (known) throw known;
     const { result, joined } = flights.run(key, async () => {
       const checkedAt = clock.now();
-      const { body, next, lane } = await withDeadline(clock, old !== undefined, ask);
+      const { body, next, lane } = await withDeadline(clock, checkMs(old !== undefined), ask);
       const record = { body, checkedAt, access: lane.access, ...(next === undefined ? {} : { next }) };
       await records.put(recordKey, record);
       return record;

@@ -4,6 +4,7 @@ import type { Cluster, NodeId, ResolvedTag } from "./cluster-ports.ts";
 import { hasCode, type PullringError } from "./errors.ts";
 import { makeFlights } from "./flights.ts";
 import {
+  checkMs,
   isFresh,
   staleOr,
   staleSince,
@@ -228,11 +229,13 @@ export class Tags {
 
   /** What the tag's owner answers is the answer, a refusal too; the next one is asked, or upstream, when it can't be reached. */
   async #askOwner(repository: Repository, tag: Tag, old: TagRecord | undefined): Promise<Seen> {
-    const { cluster } = this.#options;
+    const { cluster, clock } = this.#options;
     const key = tagKey(repository, tag);
     for (const node of cluster?.owners.of(key).slice(0, limits.ownersAskedMax) ?? []) {
       if (node === cluster?.owners.self) break;
-      const told = await cluster?.manifests.resolve(node, repository, tag).catch(unreachable);
+      const ask = async (): Promise<ResolvedTag | undefined> => cluster?.manifests.resolve(node, repository, tag);
+      // One that has no record waits for upstream as for a cold tag: longer than who has one to fall back on should.
+      const told = await (old ? withDeadline(clock, limits.ownerCheckMs, ask) : ask()).catch(unreachable);
       if (told) return this.#adopt(told, old, { repository, tag });
     }
     return this.#checks.run(key, () => this.#check(repository, tag, old)).result;
@@ -286,7 +289,7 @@ export class Tags {
     const refused = this.#headRefused.get(repository.upstream);
     const head = refused
       ? undefined
-      : await withDeadline(clock, old !== undefined, (signal) => source.head(repository, tag, signal)).catch(
+      : await withDeadline(clock, checkMs(old !== undefined), (signal) => source.head(repository, tag, signal)).catch(
           unsupported,
         );
     if (!head?.digest) {
