@@ -126,8 +126,8 @@ test("a node's own stale record answers in time when the tag's owner has none an
   const [owner, , asker] = cluster.ring(key);
   assert.ok(owner && asker);
   await until(pull(asker));
+  await clock.advance(limits.tagHeldCheckMs + 120_000);
   await owner.cache.tags.forget(repositoryA, latest);
-  await clock.advance(120_000);
   upstream.before = () => new Promise(() => {});
   const beganAt = clock.monotonic();
   const { stale, digest: served } = await until(pull(asker));
