@@ -79,7 +79,10 @@ async function ask(url: string, options: RequestInit): Promise<Response> {
   try {
     return await fetch(url, options);
   } catch (error) {
-    throw new CommandError(exitCodes.unreachable, `can't reach ${new URL(url).origin}: ${causeOf(error)}`);
+    throw new CommandError(
+      exitCodes.unreachable,
+      `can't reach ${new URL(url).origin}: ${causeOf(error)} (--admin URL says where)`,
+    );
   }
 }
 
@@ -112,7 +115,8 @@ function codeOf(status: number, { detail }: Answer): ExitCode {
 }
 
 function reasonOf(status: number, { title, detail }: Answer): string {
-  const told = [detail, title].find((word) => typeof word === "string") ?? "failed";
+  const unsaid = status === 404 ? "no such call there; --admin wants the address of admin.listen" : "failed";
+  const told = [detail, title].find((word) => typeof word === "string") ?? unsaid;
   const hint = status === 401 ? " (--token-file FILE)" : "";
   return `${status} ${told}${hint}`;
 }

@@ -210,6 +210,23 @@ for (const words of [
   });
 }
 
+test("what is wrong with a call stands in its first line, and the usage of that verb alone behind it", async () => {
+  const ends = await Promise.all([pullring("unknown"), pullring("ring", "--nothing"), pullring("serve", "hub.yaml")]);
+  assert.deepEqual(
+    ends.map(({ err }) => err.split("\n").slice(0, 4)),
+    [
+      ['pullring: there is no verb "unknown": pullring --help has them all', ""],
+      ["pullring: Unknown option '--nothing'", "", "Usage:", "  pullring ring"],
+      [
+        "pullring: Unexpected argument 'hub.yaml'. This command does not take positional arguments",
+        "",
+        "Usage:",
+        "  pullring serve [--config FILE]",
+      ],
+    ],
+  );
+});
+
 test("--help tells every verb and every exit code, and so does the README", async () => {
   const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
   for (const words of [["--help"], ["help"], ["unknown", "--help"]]) {

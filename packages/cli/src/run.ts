@@ -38,14 +38,16 @@ const asking = `  --admin URL        the node's admin address, default ${adminDe
   --json             the node's answer as it is
 `;
 
+const serveWords = {
+  usage: "serve [--config FILE]",
+  summary: `Run a cache node. Without a file: Docker Hub on 0.0.0.0:5000, disk in ./data. In a checkout: npm start -- --config FILE
+      Every setting can also come from the environment: PULLRING_STORAGE__MEMORY=1GiB sets storage.memory.`,
+};
+
 const usage = `pullring: a pull-through cache for container images
 
 Usage:
-  pullring serve [--config FILE]
-      Run a cache node. Without a file: Docker Hub on 0.0.0.0:5000, disk in ./data.
-      Every setting can also come from the environment: PULLRING_STORAGE__MEMORY=1GiB sets storage.memory.
-
-${summaryLines(localCommands.values())}
+${summaryLines([serveWords, ...localCommands.values()])}
 These ask a running node:
 ${summaryLines(commands.values())}
 ${asking}
@@ -77,10 +79,12 @@ export async function run(args: readonly string[], output: Output): Promise<Exit
     if (command) return await ask(command, rest, output);
     const local = localCommands.get(verb);
     if (local) return await runHere(local, rest, output);
+    if (verb !== "")
+      throw new CommandError(exitCodes.usage, `there is no verb "${verb}": pullring --help has them all`);
     output.err(usage);
     return exitCodes.usage;
   } catch (error) {
-    return fail(error, output);
+    return fail(error, verb, output);
   }
 }
 
@@ -88,7 +92,7 @@ export async function run(args: readonly string[], output: Output): Promise<Exit
 function help(verb: string, rest: readonly string[], output: Output): ExitCode {
   const named = verb === "help" ? (rest[0] ?? "") : verb;
   const command = commands.get(named);
-  const local = localCommands.get(named);
+  const local = named === "serve" ? serveWords : localCommands.get(named);
   if (command) return say(output, helpFor(command, asking));
   return say(output, local ? helpFor(local, "") : usage);
 }
@@ -142,13 +146,16 @@ function say(output: Output, text: string): ExitCode {
   return exitCodes.ok;
 }
 
-function fail(error: unknown, output: Output): ExitCode {
+function fail(error: unknown, verb: string, output: Output): ExitCode {
   if (error instanceof CommandError) {
     output.err(`pullring: ${error.message}\n`);
     return error.code;
   }
-  // What parseArgs throws for options that it does not know.
+  // What parseArgs throws for options that it does not know, with advice that fits no verb here.
   if (!(error instanceof TypeError) || !("code" in error)) throw error;
-  output.err(`pullring: ${error.message}\n\n${usage}`);
+  const words = commands.get(verb) ?? localCommands.get(verb) ?? serveWords;
+  output.err(
+    `pullring: ${error.message.replace(/\. To specify a positional.*$/s, "")}\n\nUsage:\n${summaryLines([words])}`,
+  );
   return exitCodes.usage;
 }

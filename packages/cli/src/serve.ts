@@ -11,10 +11,16 @@ export async function serve(file: string | undefined): Promise<0 | 1 | 2> {
     if (error instanceof ConfigError) return fail(error.message, 2);
     if (error instanceof StartError) return fail(`pullring can't start: ${error.message}`, 2);
     // EADDRINUSE and its like: what the operator has to know stands in the message.
-    if (error instanceof Error && "syscall" in error) return fail(`pullring can't start: ${error.message}`, 1);
+    if (error instanceof Error && "syscall" in error)
+      return fail(`pullring can't start: ${error.message}${whoHasIt(error)}`, 1);
     throw error;
   }
 }
+
+const whoHasIt = (error: Error): string =>
+  "code" in error && error.code === "EADDRINUSE" && "port" in error
+    ? ` (who has it: ss -ltnp 'sport = :${String(error.port)}'; take another: listen, admin.listen, cluster.peer.listen)`
+    : "";
 
 function fail<T extends 1 | 2>(message: string, code: T): T {
   process.stderr.write(`${message}\n`);

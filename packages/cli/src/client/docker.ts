@@ -1,5 +1,6 @@
 import { CommandError, exitCodes } from "../exit-codes.ts";
 import { authorityFile, type ClientAsk, type ClientSetup } from "./client-setup.ts";
+import { isLoopback } from "./mirror.ts";
 
 /** Engines mirror one registry; a list that names others is a misunderstanding, better told here than found out by a 429. */
 export function onlyDockerHub(client: string, { mirror, upstreams }: ClientAsk): void {
@@ -22,6 +23,12 @@ export const engineFiles = (ask: ClientAsk) => [
 
 export const engineReload = "sudo systemctl reload docker";
 
+/** Asks a mirror by the scheme of its address, but an image's own registry by https. */
+const insecure = ({ mirror }: ClientAsk): string =>
+  mirror.isPlain && !isLoopback.test(mirror.host)
+    ? `, and over plain http "insecure-registries": ["${mirror.host}"] in the same file`
+    : "";
+
 export function docker(ask: ClientAsk): ClientSetup {
   onlyDockerHub("docker", ask);
   return {
@@ -30,7 +37,7 @@ export function docker(ask: ClientAsk): ClientSetup {
     check: ["docker info --format '{{.RegistryConfig.Mirrors}}'", "docker pull alpine"],
     hints: [
       "where daemon.json exists already, add the key to what is there",
-      `other registries than Docker Hub: docker pull ${ask.mirror.host}/ghcr.io/OWNER/IMAGE:TAG`,
+      `other registries than Docker Hub: docker pull ${ask.mirror.host}/ghcr.io/OWNER/IMAGE:TAG${insecure(ask)}`,
       "a mirror must not ask for a login: Docker would answer with the user's login to Docker Hub",
     ],
   };

@@ -25,7 +25,7 @@ const pathRefusal = (text: string, path: string): string =>
   `--url: "${text}" has a path. Clients put ${path} in different places (some in front of /v2/, some behind), and older Docker engines ` +
   "do not start with one. Give the address alone: each file says in its client's own way which registry is meant (--upstream NAME)";
 
-const isLoopback = /^(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?$/;
+export const isLoopback = /^(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?$/;
 
 /** What to know of an address that is otherwise fine. */
 export const mirrorHints = ({ host }: Mirror): readonly string[] =>

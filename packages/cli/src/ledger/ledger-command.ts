@@ -10,7 +10,8 @@ export const ledger: LocalCommand = {
   options: { "allow-extra": { type: "string", default: "0" } },
   async run({ values, words }): Promise<CommandEnd> {
     const [verb, ...dirs] = words;
-    if (verb !== "check") throw new CommandError(exitCodes.usage, "a ledger can be checked, and nothing else");
+    if (verb !== "check")
+      throw new CommandError(exitCodes.usage, "what is missing: `check`, and the directory of a ledger");
     if (dirs.length === 0) throw new CommandError(exitCodes.usage, "what is missing: the directory of a ledger");
     const report = await checkLedgers(dirs, { extraMax: countOf(values["allow-extra"]) });
     const isBroken = report.rules.some(({ violations }) => violations > 0);

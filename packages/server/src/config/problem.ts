@@ -18,7 +18,7 @@ export interface Finding {
 }
 
 const line = ({ key, where, found, allowed }: Problem): string =>
-  `${key}${where === undefined || where === key ? "" : ` (${where})`}: found ${found}; allowed: ${allowed}`;
+  `${key === "" ? "the document" : key}${where === undefined || where === key ? "" : ` (${where})`}: found ${found}; allowed: ${allowed}`;
 
 /** Everything that is wrong with a configuration, at once. Its text holds no secret, and it has no cause that could. */
 export class ConfigError extends Error {
