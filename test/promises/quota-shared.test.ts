@@ -12,7 +12,6 @@ import {
 
 import { type Cluster, needsCluster, startCluster } from "../real/cluster.ts";
 import { countedGets, makeTags, pullTags, throttled } from "./quota-rig.ts";
-import { askRaw } from "./raw.ts";
 import { reach } from "./rig.ts";
 
 const limit = 30;
@@ -129,9 +128,6 @@ suite(
         // What was cut off may have been counted.
         assert.ok(pulled >= limit - atOnce && pulled <= limit, `${upstream}: ${pulled} pulled`);
       }
-      const { body } = await askRaw(`${cluster.nodes[0]?.adminUrl}/admin/v1/quota`);
-      const { lanes } = JSON.parse(body.toString()) as { lanes: { egress: string; benched: string | null }[] };
-      assert.ok(lanes.some(({ egress, benched }) => egress === "proxy-0" && benched === "egress"));
       dying.faults.refuse = false;
     });
 
