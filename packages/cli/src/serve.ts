@@ -2,6 +2,8 @@ import { ConfigError, StartError, startNode } from "@pullring/server";
 
 /** Runs a node until it is told to stop. Resolves to the exit code. */
 export async function serve(file: string | undefined): Promise<0 | 1 | 2> {
+  // While it waits for Redis before it listens, or for a flush after that, nothing else keeps the process.
+  const alive = setInterval(() => {}, 2 ** 30);
   try {
     const node = await startNode(file);
     const signal = await firstSignal();
@@ -14,6 +16,8 @@ export async function serve(file: string | undefined): Promise<0 | 1 | 2> {
     if (error instanceof Error && "syscall" in error)
       return fail(`pullring can't start: ${error.message}${whoHasIt(error)}`, 1);
     throw error;
+  } finally {
+    clearInterval(alive);
   }
 }
 
