@@ -1,5 +1,7 @@
 // `npm run cluster`: what deploy/compose starts, as processes on loopback, for trying things by hand where no container engine runs.
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { type CatalogueRow, fillCatalogue } from "../packages/testkit/src/index.ts";
@@ -49,13 +51,20 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const rowOf = ({ id, url, adminUrl, dir }: Cluster["nodes"][number]): string =>
   `  ${id}  ${url}  ${adminUrl}  ${dir}/log`;
 
-const instructions = (cluster: Cluster, images: readonly CatalogueRow[]): string => `
+interface Shown {
+  readonly cluster: Cluster;
+  readonly images: readonly CatalogueRow[];
+  readonly tokenFile: string;
+}
+
+const instructions = ({ cluster, images, tokenFile }: Shown): string => `
 load balancer  ${cluster.url}
 Docker Hub     ${cluster.hub.url}, a stand-in
 Redis          ${cluster.redis?.url ?? "none"}
 S3             ${cluster.s3 ? `${cluster.s3.endpoint}, bucket ${cluster.s3.bucket}` : "none"}
 nodes, with their admin API and their log:
 ${cluster.nodes.map(rowOf).join("\n")}
+admin token    ${tokenFile}, for what changes something: --token-file
 
 images at the stand-in:
 ${images.map(({ image, what }) => `  ${image.padEnd(26)} ${what}`).join("\n")}
@@ -63,7 +72,7 @@ ${images.map(({ image, what }) => `  ${image.padEnd(26)} ${what}`).join("\n")}
 Pull one, ask who owns it, stop a node by its process' id and pull again:
 
   skopeo copy --src-tls-verify=false docker://${cluster.balancer.host}/library/alpine:3 dir:/tmp/alpine
-  npx pullring owner docker.io/library/alpine:3 --admin ${cluster.nodes[0]?.adminUrl}
+  npx pullring owner docker.io/library/alpine:3 --admin ${cluster.nodes.at(-1)?.adminUrl}
   kill ${cluster.nodes[0]?.pullring.pid}
 
 Ctrl-C ends all of it.`;
@@ -76,7 +85,9 @@ async function main(): Promise<void> {
   const stopped = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
   say(`starts ${options.nodes} nodes …`);
   await using cluster = await startCluster({ ...options, config: { accounts: [account] } });
-  say(instructions(cluster, fillCatalogue(cluster.hub)));
+  const tokenFile = join(cluster.dir, "admin-token");
+  await writeFile(tokenFile, cluster.adminToken, { mode: 0o600 });
+  say(instructions({ cluster, images: fillCatalogue(cluster.hub), tokenFile }));
   await stopped;
 }
 

@@ -9,6 +9,7 @@ const writtenAt = (path) => statSync(`${root}${path}`, { throwIfNoEntry: false }
 
 // npm writes node_modules/.package-lock.json last, so an interrupted install counts as none.
 if (writtenAt("node_modules/.package-lock.json") < writtenAt("package-lock.json")) {
+  process.stderr.write("installs what package-lock.json names; this takes about a minute …\n");
   const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: root,
     stdio: "inherit",

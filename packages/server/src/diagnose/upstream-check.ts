@@ -23,7 +23,7 @@ export function upstreamCheck({ upstream, account, probe }: UpstreamCheckOptions
           `${url.host} can't be asked: ${reasonOf(error)}`,
           /CERT|SIGNATURE|ISSUER/.test(reasonOf(error))
             ? `its certificate is of an authority that is unknown here: upstreams."${name}".ca names a file with it`
-            : "Pullring uses no HTTP proxy: outgoing connections to this host must be allowed",
+            : "outgoing connections to this host must be allowed; a proxy is named in egress (HTTPS_PROXY is not read)",
         );
       }
     },

@@ -38,7 +38,7 @@ const instructions = (hub: Hub, rows: readonly CatalogueRow[]): string => `Docke
 
 ${rows.map(({ image, digest, what }) => `  ${image.padEnd(26)} ${digest.slice(0, 19).padEnd(20)} ${what}`).join("\n")}
 
-Point Pullring at it with this configuration:
+Point Pullring at it: write this to a file, say hub.yaml, for npm start -- --config hub.yaml:
 
 upstreams:
   docker.io: { url: "${hub.url}", tokenOrigins: ["${hub.tokenOrigin}"], allowPrivateAddresses: true }
