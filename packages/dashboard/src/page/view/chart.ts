@@ -5,8 +5,9 @@ import type { Series } from "../samples.ts";
 export interface ChartOptions {
   readonly title: string;
   readonly rows: readonly { readonly label: string; readonly colour: string }[];
-  /** Fixed at the top; undefined = as high as what is drawn. */
+  /** Fixed at the top; undefined = as high as what is drawn, and at least `least`. */
   readonly max?: number;
+  readonly least?: number;
   readonly text: (value: number) => string;
   /** Draws each row on top of those before it. */
   readonly isStacked: boolean;
@@ -58,7 +59,7 @@ export class ChartElement extends HTMLElement {
     else this.#plot = new uPlot(this.#plotOptions(this.#options), data, this);
   }
 
-  #plotOptions({ rows, max, text, isStacked }: ChartOptions): uPlot.Options {
+  #plotOptions({ rows, max, least = 1, text, isStacked }: ChartOptions): uPlot.Options {
     const colour = (name: string): string => getComputedStyle(this).getPropertyValue(name).trim();
     const axis = { stroke: colour("--faint"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
     const series = rows.map(({ label, colour: name }): uPlot.Series => ({
@@ -77,13 +78,18 @@ export class ChartElement extends HTMLElement {
       cursor: { drag: { x: false, y: false } },
       legend: { live: !isStacked },
       scales: {
-        // Five minutes at least, or the first points would fill the years.
-        x: { range: (_plot, from, to) => [Math.min(from ?? to, to - 300), to] },
-        y: { range: (_plot, _min, top) => [0, max ?? Math.max(1, top * 1.1)] },
+        // Five minutes at least, or the first points would fill the years; with no points at all both ends are null.
+        x: { range: (_plot, from, to) => recent(from, to) },
+        y: { range: (_plot, _min, top) => [0, max ?? Math.max(least, top * 1.1)] },
       },
       axes: [axis, { ...axis, size: 70, values: (_plot, values) => values.map(text) }],
     };
   }
+}
+
+function recent(from: number | null, to: number | null): uPlot.Range.MinMax {
+  const end = to ?? Date.now() / 1000;
+  return [Math.min(from ?? end, end - 300), end];
 }
 
 function stacked([times, ...rows]: Series): Series {

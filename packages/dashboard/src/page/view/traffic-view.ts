@@ -16,6 +16,7 @@ const hits: ChartOptions = {
 const traffic: ChartOptions = {
   title: "To clients, by tier",
   rows: tiersDrawn.map((tier) => ({ label: tier, colour: `--${tier}` })),
+  least: 1000,
   text: (value) => `${bytesText(value)}/s`,
   isStacked: true,
 };
