@@ -88,7 +88,7 @@ export class ChartElement extends HTMLElement {
 }
 
 function recent(from: number | null, to: number | null): uPlot.Range.MinMax {
-  const end = to ?? Date.now() / 1000;
+  const end = to ?? (performance.timeOrigin + performance.now()) / 1000;
   return [Math.min(from ?? end, end - 300), end];
 }
 
