@@ -8,6 +8,8 @@ import type { TestEvent } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
 import { inspect, parseArgs } from "node:util";
 
+import { needsS3, sharedS3, startS3 } from "../test/real/s3.ts";
+
 interface Phase {
   readonly name: string;
   readonly files: readonly string[];
@@ -22,6 +24,9 @@ interface Tally {
   skipped: number;
   filesFailed: number;
 }
+
+/** Files that need an S3 server and not one of their own: a Ceph takes 18 s to start. */
+const sharing = /\/(?:admin-purge|s3-nodes)\.test\.ts$/;
 
 /** For one test that sets none of its own. */
 const testTimeoutMs = 60_000;
@@ -106,11 +111,20 @@ const tally: Tally = { passed: 0, failed: 0, skipped: 0, filesFailed: 0 };
 const files = [...filesOf("packages/*/src/**/*.test.ts"), ...filesOf("test/**/*.test.ts")];
 const unit = files.filter((file) => !alone.test(file));
 const real = files.filter((file) => alone.test(file));
+const needsShared = real.filter((file) => sharing.test(file)).length > 1 && needsS3() === false;
+// It comes up while the units run; without it each file starts its own.
+const starting = needsShared ? startS3().catch(() => undefined) : Promise.resolve(undefined);
 await runPhase(
   { name: "units", files: unit, concurrency: Math.max(2, availableParallelism()), phaseTimeoutMs: 300_000 },
   tally,
 );
+const s3 = await starting;
+if (s3) {
+  const { endpoint, accessKeyId, secretAccessKey } = s3;
+  process.env[sharedS3] = JSON.stringify({ endpoint, accessKeyId, secretAccessKey });
+}
 await runPhase({ name: "whole programs", files: real, concurrency: 1, phaseTimeoutMs: 1_200_000 }, tally);
+await s3?.stop();
 
 if (files.length === 0) say(`no test file matches ${positionals.join(" ")}`);
 say(

@@ -63,7 +63,7 @@ test(
   async () => {
     await using stack = new AsyncDisposableStack();
     const { path: dir } = stack.use(await mkdtempDisposable(join(tmpdir(), "pullring-s3-nodes-")));
-    const s3 = await startS3();
+    const s3 = await startS3({ mayShare: true });
     stack.defer(() => s3.stop());
     const redis = await startRedis();
     stack.defer(() => redis.stop());

@@ -115,7 +115,7 @@ async function setUp(stack: AsyncDisposableStack, options: ClusterOptions): Prom
   const hub = await startHub(options.hub ?? {});
   stack.defer(() => hub.close());
   const redis = members === "redis" ? stack.use(await startRedis()) : undefined;
-  const s3 = options.s3 === true ? stack.use(await startS3()) : undefined;
+  const s3 = options.s3 === true ? stack.use(await startS3({ mayShare: true })) : undefined;
   const secretFile = join(dir, "peer-secret");
   await writeFile(secretFile, randomBytes(32).toString("hex"), { mode: 0o600 });
   const places = await Promise.all(idsTo(count).map((id) => placeNode(id, dir)));

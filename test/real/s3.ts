@@ -19,20 +19,22 @@ export interface S3Server extends S3Login, AsyncDisposable {
 }
 
 const given = process.env["PULLRING_TEST_S3"];
+/** The login, as JSON, of a server that whoever runs many files has started for all that need none of their own. */
+export const sharedS3 = "PULLRING_TEST_SHARED_S3";
 
 /** For a suite's `skip`, as `needs`. */
 export const needsS3 = (): string | false => (given === undefined ? needs(...cephTools) : false);
 
-/** The S3 server that PULLRING_TEST_S3 names (PULLRING_TEST_S3_KEY and _SECRET its login), else a Ceph of our own. */
-export async function startS3(): Promise<S3Server> {
+/** The S3 server that PULLRING_TEST_S3 names (PULLRING_TEST_S3_KEY and _SECRET its login), else one that is shared, else a Ceph of our own. */
+export async function startS3({ mayShare = false } = {}): Promise<S3Server> {
   const bucket = `pullring-test-${randomBytes(8).toString("hex")}`;
+  const shared = mayShare ? process.env[sharedS3] : undefined;
   if (given !== undefined) {
     const accessKeyId = process.env["PULLRING_TEST_S3_KEY"] ?? "";
     const secretAccessKey = process.env["PULLRING_TEST_S3_SECRET"] ?? "";
-    const login = { endpoint: given.replace(/\/$/, ""), accessKeyId, secretAccessKey };
-    await makeBucket(login, bucket);
-    return server(login, { bucket, program: undefined, stop: () => removeBucket(login, bucket) });
+    return use({ endpoint: given.replace(/\/$/, ""), accessKeyId, secretAccessKey }, bucket);
   }
+  if (shared !== undefined) return use(JSON.parse(shared) as S3Login, bucket);
   const dir = await mkdtemp(join(tmpdir(), "pullring-s3-"));
   const keys = { accessKeyId: "pullring", secretAccessKey: randomBytes(20).toString("hex") };
   const ceph = await startCeph({ dir, ...keys });
@@ -48,6 +50,11 @@ export async function startS3(): Promise<S3Server> {
     throw error;
   }
   return server(login, { bucket, program: ceph.gateway, stop });
+}
+
+async function use(login: S3Login, bucket: string): Promise<S3Server> {
+  await makeBucket(login, bucket);
+  return server(login, { bucket, program: undefined, stop: () => removeBucket(login, bucket) });
 }
 
 function server(login: S3Login, rest: Pick<S3Server, "bucket" | "program" | "stop">): S3Server {
