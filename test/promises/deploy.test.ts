@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { cp, mkdtempDisposable, readFile, stat, writeFile } from "node:fs/promises";
+import { BlockList } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
@@ -46,7 +47,14 @@ suite("deploy/compose", () => {
     assert.deepEqual(admin.hosts, ids);
     assert.deepEqual(clients.trustedProxies, [services.balancer.networks.pullring.ipv4_address]);
     const { networks } = await yaml("compose/compose.yaml");
-    assert.deepEqual(cluster.peer.allow, [networks.pullring.ipam.config[0].subnet]);
+    const [pool] = networks.pullring.ipam.config;
+    assert.deepEqual(cluster.peer.allow, [pool.subnet]);
+    // An address that Docker may hand out is taken by whoever starts first.
+    const handedOut = new BlockList();
+    const [network, bits] = pool.ip_range.split("/");
+    handedOut.addSubnet(network, Number(bits));
+    for (const fixed of [services.balancer.networks.pullring.ipv4_address, pool.gateway])
+      assert.ok(!handedOut.check(fixed), `${fixed} may be handed out`);
   });
 
   test("makes its secrets once, and a node starts with them and its configuration", async () => {
