@@ -338,11 +338,12 @@ suite("a cluster among strangers", { skip: needsCluster(), timeout: 120_000 }, (
 
     const names = (await redis("KEYS", key("*"))).split("\r\n").filter((word) => word.startsWith(key("")));
     assert.ok(names.length >= 4, names.join());
-    const spoil = async (name: string): Promise<void> => {
-      await redis("DEL", name);
-      if (name.endsWith("birth") || name.endsWith("fence")) await redis("LPUSH", name, "wrong");
-      else await redis("SET", name, "wrong");
-    };
+    // At once: a node may write the key anew between two commands.
+    const replace = "redis.call('DEL', KEYS[1]) redis.call('LPUSH', KEYS[1], 'wrong')";
+    const spoil = (name: string): Promise<string> =>
+      name.endsWith("birth") || name.endsWith("fence")
+        ? redis("EVAL", replace, "1", name)
+        : redis("SET", name, "wrong");
     await Promise.all(names.map(spoil));
     await pullsGoOn();
     await keptStays();
