@@ -217,14 +217,31 @@ export async function trouble(stage: Stage): Promise<void> {
   const [one, two] = nodesOf(stage);
   s3.faults.push({ fault: { status: 403, code: "AccessDenied" }, target: /blobs/, times: 8 });
   await from(one, `${app}/blobs/${await ownedBy(stage, one, 1_000)}`);
-  const left = await ownedBy(stage, two, 900_000);
-  cluster.hub.faults.add({ kind: "cdn_get", reference: left, times: "always" }, { dripBytesPerSec: 300_000 });
-  const leaving = openRaw(`${one.url}/v2/${app}/blobs/${left}`, { take: () => leaving.leave() });
-  await leaving.answer;
-  for (let round = 0; round < 10 && !stage.movements.has("pullring_evictions_total", { tier: "disk" }); round += 1) {
+  await untilMoved(stage, "pullring_peer_requests_total", { outcome: "aborted" }, async () => {
+    const left = await ownedBy(stage, two, 900_000);
+    cluster.hub.faults.add({ kind: "cdn_get", reference: left, times: "always" }, { dripBytesPerSec: 300_000 });
+    const leaving = openRaw(`${one.url}/v2/${app}/blobs/${left}`, { take: () => leaving.leave() });
+    await leaving.answer;
+  });
+  await untilMoved(stage, "pullring_evictions_total", { tier: "disk" }, async () => {
     await from(one, `${app}/blobs/${await ownedBy(stage, one, 4_000_000)}`);
-    await stage.movements.look();
-  }
+  });
+}
+
+/** Again and again for a while: a busy machine's peers are passed over for ten seconds, and a disk needs more than one blob to be full. */
+async function untilMoved(
+  { movements }: Stage,
+  name: string,
+  labels: Readonly<Record<string, string>>,
+  play: () => Promise<void>,
+): Promise<void> {
+  const hasMoved = async (): Promise<boolean> => {
+    await play();
+    await movements.look();
+    return movements.has(name, labels);
+  };
+  // What did not move is told at the end.
+  await eventually(hasMoved, { timeoutMs: 15_000, intervalMs: 200 }).catch(() => {});
 }
 
 /** The last scene: a node leaves, one dies with a body half sent, upstream asks for a pause, Redis goes. */

@@ -41,6 +41,7 @@ function nodesOn(server: RedisServer, t: TestContext): (id: string, prefix?: str
       random,
       log: silent,
       answers: () => Promise.resolve(answering.has(id)),
+      greet: () => Promise.reject(new Error("silent")),
       mayDial: () => true,
     });
     ends.unshift(() => membership.close());

@@ -1,5 +1,5 @@
 import { type Membership, openMembership } from "@pullring/cluster";
-import type { Clock, NodeId } from "@pullring/core";
+import { type Clock, type NodeId, PullringError } from "@pullring/core";
 import { type BeatBoard, beatBoard } from "@pullring/testkit";
 
 import type { SimProcess } from "./sim-process.ts";
@@ -17,6 +17,7 @@ const silent = { info: () => {}, warn: () => {}, error: () => {} };
 export function makeSimMembers(world: World): SimMembers {
   const board = beatBoard(world.clock);
   const processes = new Map<string, SimProcess>();
+  const latest = new Map<NodeId, SimProcess>();
   const rings = new Map<NodeId, unknown>();
   let starts = 0;
   return {
@@ -25,6 +26,7 @@ export function makeSimMembers(world: World): SimMembers {
       starts += 1;
       const incarnation = `${node}-start-${starts}`;
       processes.set(incarnation, process);
+      latest.set(node, process);
       const beats = board.of(node);
       const membership = await openMembership({
         self: { id: node, url: `http://${node}:5002`, ringName: `${node}:5000`, weight: 1, incarnation, version: "1" },
@@ -49,6 +51,13 @@ export function makeSimMembers(world: World): SimMembers {
           await world.hop();
           const other = processes.get(asked);
           return other !== undefined && other.isAlive && !other.isHung;
+        },
+        async greet(_url, asked) {
+          await world.hop();
+          const other = latest.get(asked);
+          const isSevered = world.severed.has(`${node}>${asked}`);
+          if (!other?.isAlive || other.isHung || isSevered)
+            throw new PullringError("unreachable", `${asked} does not answer`);
         },
         mayDial: () => true,
       });

@@ -72,10 +72,11 @@ export const membershipLimits = {
   wipeToldMs: 60_000,
   warningsMax: 64,
 
-  benchMs: 5_000,
   refusalsToBench: 2,
-  /** Longer than it takes to find a silent peer out. */
-  trialMs: 2_500,
+  /** Refused connections further apart than this are accidents. */
+  refusalsApartMs: 5_000,
+  /** How often a benched peer is asked whether it is back: the cluster is itself again well within 5 s. */
+  askAgainMs: 1_000,
   epochsWindowMs: 60_000,
   epochsMax: 64,
 } as const;

@@ -78,6 +78,7 @@ async function openMember(
     log,
     lastRing: keptFile(config.storage.disk.path, "ring"),
     answers: async (url, incarnation) => (await client.hello(url)).incarnation === incarnation,
+    greet: (url, node) => client.hello(url, node),
     mayDial: mayDial(cluster.peer),
   }).catch((error: unknown) => {
     throw new StartError(`node.id: ${error instanceof Error ? error.message : String(error)}`, { cause: error });

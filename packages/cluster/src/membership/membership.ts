@@ -26,6 +26,8 @@ export interface MembershipOptions {
   readonly lastRing?: LastRingStore;
   /** Whether the process of this incarnation answers at the URL. A rejection counts as no. */
   readonly answers: (url: string, incarnation: string) => Promise<boolean>;
+  /** Asks a member that was benched whether it lives. Rejects when it does not say so. */
+  readonly greet: (url: string, node: string) => Promise<unknown>;
   /** Redis must not be able to name addresses at will: members elsewhere are ignored. */
   readonly mayDial: (url: string) => boolean;
 }

@@ -180,8 +180,8 @@ test("a list of members is the ring, whoever is silent", async (t) => {
   await assert.rejects(join("n4", { source: { members } }), /lacks this node, n4/);
 });
 
-test("a benched peer is left out and the ring stays; one request finds out that it is back", async (t) => {
-  const { join, clock, untilTrue } = cluster(t);
+test("a benched peer is left out and the ring stays, until it says that it lives; no request finds that out", async (t) => {
+  const { join, clock, untilTrue, greeting, logged } = cluster(t);
   const [n1, n2] = [await join("n1"), await join("n2")];
   await untilTrue(() => ringOf(n1) === "n1 n2");
   const key = Array.from({ length: 100 }, (_, index) => `k${index}`).find((found) => n1.ring().owner(found) === "n2")!;
@@ -191,15 +191,52 @@ test("a benched peer is left out and the ring stays; one request finds out that 
   assert.equal(n1.nodes().find(({ id }) => id === "n2")?.benched, true);
   n1.report("n1", "timeout");
   assert.ok(n1.of(key).includes("n1"), "no node benches itself");
-  await clock.advance(5_000);
-  assert.deepEqual([n1.of(key), n1.of(key)], [["n2", "n1"], ["n1"]]);
-  n1.report("n2", "ok");
-  assert.deepEqual(n1.of(key), ["n2", "n1"]);
+  await clock.advance(8_000);
+  assert.deepEqual([n1.of(key), n1.others(key)], [["n1"], []], "silent still");
+  greeting.add("n2");
+  await clock.advance(1_000);
+  assert.deepEqual([n1.of(key), n1.others(key)], [["n2", "n1"], ["n2"]]);
+  assert.ok(logged.some((line) => line.includes("a peer answers again")));
   assert.equal(
     n2.nodes().every(({ benched }) => !benched),
     true,
     "no other node is told",
   );
+  // And again, for whoever falls silent twice.
+  greeting.delete("n2");
+  n1.report("n2", "timeout");
+  await clock.advance(3_000);
+  assert.deepEqual(n1.of(key), ["n1"]);
+  greeting.add("n2");
+  await clock.advance(1_000);
+  assert.deepEqual(n1.of(key), ["n2", "n1"]);
+});
+
+test("a benched member that is gone is asked no more, and comes again with a clean name", async (t) => {
+  const { join, until, untilTrue, clock, logged } = cluster(t);
+  const greeted: string[] = [];
+  const greet = (_url: string, node: string): Promise<never> => {
+    greeted.push(node);
+    return Promise.reject(new Error("silent"));
+  };
+  const n1 = await join("n1", { greet });
+  const n2 = await join("n2");
+  await untilTrue(() => ringOf(n1) === "n1 n2");
+  await until(n2.close());
+  n1.report("n2", "timeout");
+  await untilTrue(() => n1.urlOf("n2") === undefined);
+  await clock.advance(2_000);
+  const asked = greeted.length;
+  assert.ok(asked > 5, `${asked} times`);
+  await clock.advance(60_000);
+  assert.equal(greeted.length, asked);
+  await join("n2");
+  await untilTrue(() => ringOf(n1) === "n1 n2");
+  assert.deepEqual(
+    n1.nodes().map(({ benched }) => benched),
+    [false, false],
+  );
+  assert.ok(!logged.some((line) => line.includes("a peer answers again")));
 });
 
 test("epochs of a minute are counted, this node's own always among them", async (t) => {

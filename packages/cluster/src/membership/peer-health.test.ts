@@ -25,23 +25,14 @@ test("refused connections that lie apart, or with an answer between them, bench 
   assert.equal(health.isBenched("n2"), false);
 });
 
-test("one silence benches a peer for 5 s; then one request at a time may try it", async () => {
+test("one silence benches a peer until it answers", async () => {
   const clock = virtualClock();
   const health = new PeerHealth(clock);
   assert.equal(health.report("n2", "timeout"), "benched");
-  await clock.advance(4_999);
-  assert.equal(health.takeTrial("n2"), false);
-  await clock.advance(1);
-  assert.equal(health.takeTrial("n2"), true);
-  assert.equal(health.takeTrial("n2"), false);
-  await clock.advance(2_500);
-  assert.equal(health.takeTrial("n2"), true, "a trial that nobody reported of is no trial");
-  assert.equal(health.report("n2", "refused"), undefined, "it is benched already");
+  await clock.advance(60_000);
   assert.equal(health.isBenched("n2"), true);
-  await clock.advance(4_999);
-  assert.equal(health.takeTrial("n2"), false);
-  await clock.advance(1);
-  assert.equal(health.takeTrial("n2"), true);
+  assert.equal(health.report("n2", "refused"), undefined, "it is benched already");
   assert.equal(health.report("n2", "ok"), "back");
   assert.equal(health.isBenched("n2"), false);
+  assert.equal(health.report("n2", "ok"), undefined);
 });

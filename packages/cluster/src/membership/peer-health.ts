@@ -9,12 +9,10 @@ interface Standing {
   refusals: number;
   refusedAtMs: number;
   okAtMs?: number;
-  /** Left out until then, and after that let in by one request at a time. */
-  benchedUntilMs?: number;
-  trialUntilMs: number;
+  isBenched: boolean;
 }
 
-/** Which peers this node leaves out for a while. No other node is told, and the ring does not move. */
+/** Which peers this node leaves out until they answer again. No other node is told, and the ring does not move. */
 export class PeerHealth {
   readonly #clock: Clock;
   readonly #standings = new Map<NodeId, Standing>();
@@ -26,34 +24,25 @@ export class PeerHealth {
   /** Returns whether the peer was benched, or came back, by this report. */
   report(node: NodeId, report: PeerReport): "benched" | "back" | undefined {
     const standing = this.#of(node);
-    const wasBenched = standing.benchedUntilMs !== undefined;
+    const wasBenched = standing.isBenched;
     if (report === "ok") {
       this.#standings.set(node, { ...fresh(), okAtMs: this.#clock.monotonic() });
       return wasBenched ? "back" : undefined;
     }
-    const nowMs = this.#clock.monotonic();
     if (report === "refused") {
-      const isRecent = nowMs - standing.refusedAtMs < limits.benchMs;
+      const nowMs = this.#clock.monotonic();
+      const isRecent = nowMs - standing.refusedAtMs < limits.refusalsApartMs;
       standing.refusals = isRecent ? standing.refusals + 1 : 1;
       standing.refusedAtMs = nowMs;
     }
-    if (report === "refused" && standing.refusals < limits.refusalsToBench && !wasBenched) return undefined;
-    standing.benchedUntilMs = nowMs + limits.benchMs;
-    return wasBenched ? undefined : "benched";
+    if (wasBenched || (report === "refused" && standing.refusals < limits.refusalsToBench)) return undefined;
+    standing.isBenched = true;
+    return "benched";
   }
 
   /** Until it has answered again. */
   isBenched(node: NodeId): boolean {
-    return this.#standings.get(node)?.benchedUntilMs !== undefined;
-  }
-
-  /** Whether a request may go to a benched peer now, to see whether it is back; the next may only when nothing came of this one. */
-  takeTrial(node: NodeId): boolean {
-    const standing = this.#of(node);
-    const nowMs = this.#clock.monotonic();
-    if (nowMs < (standing.benchedUntilMs ?? 0) || nowMs < standing.trialUntilMs) return false;
-    standing.trialUntilMs = nowMs + limits.trialMs;
-    return true;
+    return this.#standings.get(node)?.isBenched === true;
   }
 
   /** How long ago it answered this node, if it ever did. */
@@ -74,4 +63,4 @@ export class PeerHealth {
   }
 }
 
-const fresh = (): Standing => ({ refusals: 0, refusedAtMs: -Infinity, trialUntilMs: -Infinity });
+const fresh = (): Standing => ({ refusals: 0, refusedAtMs: -Infinity, isBenched: false });

@@ -60,11 +60,12 @@ export class Roster implements Owners {
   }
 
   of(key: string): readonly NodeId[] {
+    const { health } = this.#options;
     const found: NodeId[] = [];
     let hasSelf = false;
     for (const id of this.#ring.successors(key)) {
       hasSelf ||= id === this.self;
-      if (id === this.self || this.#lets(id, found.length === 0)) found.push(id);
+      if (id === this.self || !health.isBenched(id)) found.push(id);
     }
     if (!hasSelf) found.push(this.self);
     return found;
@@ -74,7 +75,7 @@ export class Roster implements Owners {
     const inRing = this.#ring.successors(key).filter((id) => id !== this.self);
     const seen = new Set(inRing);
     const beside = [...this.#members.keys()].filter((id) => !seen.has(id)).sort();
-    return [...inRing, ...beside].filter((id) => this.#lets(id, true));
+    return [...inRing, ...beside].filter((id) => !this.#options.health.isBenched(id));
   }
 
   has(node: NodeId): boolean {
@@ -118,12 +119,6 @@ export class Roster implements Owners {
     this.#members = new Map(known.map((member) => [member.id, member]));
     this.#ring = this.#build(all);
     if (!isFirst) for (const listener of this.#listeners) listener();
-  }
-
-  /** A benched peer is tried by a request that would go there at once; one further down the list may never ask it. */
-  #lets(node: NodeId, isAskedAtOnce: boolean): boolean {
-    const { health } = this.#options;
-    return !health.isBenched(node) || (isAskedAtOnce && health.takeTrial(node));
   }
 
   /**

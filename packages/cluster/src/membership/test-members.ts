@@ -24,6 +24,8 @@ export interface TestMembers {
   /** Incarnations whose process answers. */
   readonly answering: Set<string>;
   readonly probed: string[];
+  /** Ids of nodes that say that they live, when they were left out. */
+  readonly greeting: Set<string>;
   readonly close: () => Promise<void>;
 }
 
@@ -35,6 +37,7 @@ export function testMembers({ clock, beatsOf }: World): TestMembers {
   const logged: string[] = [];
   const answering = new Set<string>();
   const probed: string[] = [];
+  const greeting = new Set<string>();
   const opened: Membership[] = [];
   let starts = 0;
   const random = repeatable();
@@ -62,6 +65,7 @@ export function testMembers({ clock, beatsOf }: World): TestMembers {
         probed.push(incarnation);
         return Promise.resolve(answering.has(incarnation));
       },
+      greet: (_url, node) => (greeting.has(node) ? Promise.resolve() : Promise.reject(new Error(`${node} is silent`))),
       mayDial: () => true,
       ...more,
     };
@@ -82,6 +86,7 @@ export function testMembers({ clock, beatsOf }: World): TestMembers {
     logged,
     answering,
     probed,
+    greeting,
     async close() {
       await until(Promise.all(opened.map((membership) => membership.close())));
     },
