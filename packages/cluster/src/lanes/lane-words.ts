@@ -5,7 +5,7 @@ import type { BoardReading, RunningPause } from "./board-store.ts";
 
 /** Printable, without spaces but where a key has them: names come from configurations, and whoever writes to Redis. */
 const wordGrammar = /^[\x21-\x7e]{1,300}$/;
-const keyGrammar = /^[\x21-\x7e][\x20-\x7e]{0,299}$/;
+const keyGrammar = /^[\x21-\x7e](?:[\x20-\x7e]{0,298}[\x21-\x7e])?$/;
 const benchedGrammar = /^[a-z_]{1,32}$/;
 
 /** The lanes of one node as they cross; those beyond the bounds stay at home. */
