@@ -1,12 +1,12 @@
 // What `npm test` runs: the packages' tests, then those that start real programs, then by themselves those of them that measure
 // times; then one summary.
 // Arguments choose files by a part of their path: `npm test -- core/src/tags e2e`; `--name PATTERN` chooses tests by name.
-import { globSync } from "node:fs";
+import { globSync, mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { relative } from "node:path";
+import { dirname, relative } from "node:path";
 import { run } from "node:test";
 import type { TestEvent } from "node:test/reporters";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { inspect, parseArgs } from "node:util";
 
 import { compileCache } from "../test/real/compile-cache.ts";
@@ -34,6 +34,9 @@ const sharing = /\/(?:admin-purge|s3-nodes)\.test\.ts$/;
 const testTimeoutMs = 60_000;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+/** Where there is one file for all tests of a folder. */
+const folders = `${root}node_modules/.cache/units/`;
+const folderEnding = ".test.mjs";
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { name: { type: "string" } } });
 
 /** Longer runs that are not for every change; they have commands of their own. */
@@ -42,7 +45,7 @@ const apart = /^test\/(?:bench|soak)\//;
 const whole = /^test\/(?!tidy\/)/;
 /** Those among them that measure how long something takes, or load the machine: nothing runs beside them. */
 const alone =
-  /^test\/(?:fault\/.*-load|promises\/(?:nodes|nodes-crowd|one-fetch|redis-budgets-faults|redis-faults|rolling-restart|upstream-gone)\.)/;
+  /^test\/(?:fault\/.*-load|promises\/(?:nodes|nodes-crowd|one-fetch|redis-budgets-faults|redis-faults|upstream-gone)\.)/;
 
 function filesOf(pattern: string): string[] {
   const chosen = (file: string): boolean =>
@@ -52,7 +55,8 @@ function filesOf(pattern: string): string[] {
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
-const nameOf = (file: string | undefined): string => (file === undefined ? "?" : relative(root, file));
+const nameOf = (file = "?"): string =>
+  file.startsWith(folders) ? file.slice(folders.length, -folderEnding.length) : relative(root, file);
 
 type EventData<T extends TestEvent["type"]> = Extract<TestEvent, { type: T }>["data"];
 
@@ -97,6 +101,19 @@ function report(tally: Tally, event: TestEvent): void {
   }
 }
 
+/** One file for each folder that imports the others: half of what a short file takes is the process that it starts in. */
+function together(all: readonly string[]): string[] {
+  return Object.entries(Object.groupBy(all, (file) => dirname(file))).map(([name, own = []]) => {
+    const file = `${folders}${name}${folderEnding}`;
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(
+      file,
+      own.map((each) => `import ${JSON.stringify(pathToFileURL(`${root}${each}`).href)};\n`).join(""),
+    );
+    return relative(root, file);
+  });
+}
+
 async function runPhase(phase: Phase, tally: Tally): Promise<void> {
   if (phase.files.length === 0) return;
   say(`${phase.name}: ${phase.files.length} files, ${phase.concurrency} at a time`);
@@ -113,7 +130,7 @@ async function runPhase(phase: Phase, tally: Tally): Promise<void> {
   say(`${phase.name}: ${seconds(performance.now() - beganAt)}`);
 }
 
-// Each file is a process of its own.
+// Each file, or folder, is a process of its own.
 process.env["NODE_COMPILE_CACHE"] ??= compileCache;
 
 const startedAt = performance.now();
@@ -125,13 +142,15 @@ const needsShared = real.filter((file) => sharing.test(file)).length > 1 && need
 // It comes up while the units run; without it each file starts its own.
 const starting = needsShared ? startS3().catch(() => undefined) : Promise.resolve(undefined);
 const concurrency = Math.max(2, availableParallelism());
-await runPhase({ name: "units", files: unit, concurrency, phaseTimeoutMs: 300_000 }, tally);
+// Files that somebody chose are told apart.
+const units = positionals.length === 0 ? together(unit) : unit;
+await runPhase({ name: "units", files: units, concurrency: concurrency + 1, phaseTimeoutMs: 300_000 }, tally);
 const s3 = await starting;
 if (s3) {
   const { endpoint, accessKeyId, secretAccessKey } = s3;
   process.env[sharedS3] = JSON.stringify({ endpoint, accessKeyId, secretAccessKey });
 }
-await runPhase({ name: "whole programs", files: real, concurrency: 2, phaseTimeoutMs: 1_200_000 }, tally);
+await runPhase({ name: "whole programs", files: real, concurrency, phaseTimeoutMs: 1_200_000 }, tally);
 await s3?.stop();
 const measuring = files.filter((file) => alone.test(file));
 await runPhase({ name: "measured", files: measuring, concurrency: 1, phaseTimeoutMs: 900_000 }, tally);

@@ -1,4 +1,3 @@
-import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
 
@@ -6,13 +5,17 @@ import { ask, eventually } from "@pullring/testkit";
 
 import type { Program } from "./program.ts";
 
-/** Below what Linux gives to connections that name no port, one of which could take a port before its program does. */
-const portMin = 10_000;
-const portMax = 32_000;
+/**
+ * Below what Linux gives to connections that name no port, one of which could take a port before its program does; and from elsewhere
+ * for each process, so that those that run side by side do not meet.
+ */
+const ports = { from: 10_000, count: 22_000, apart: 100 };
+let asked = process.pid * ports.apart;
 
-/** A loopback port that nobody has now; for programs that can't be told to choose. */
+/** A loopback port that nobody has now, and that this process was not given before; for programs that can't be told to choose. */
 export async function freePort(): Promise<number> {
-  const port = randomInt(portMin, portMax);
+  asked += 1;
+  const port = ports.from + (asked % ports.count);
   const server = createServer().listen(port, "127.0.0.1");
   const isFree = await once(server, "listening").then(
     () => true,
