@@ -239,6 +239,11 @@ describe("clients", () => {
     const statusOf = async (headers: Record<string, string>) => (await askRaw(url, { headers })).status;
     await eventually(async () => (await statusOf(asDev)) === 401, { intervalMs: 50 });
     assert.deepEqual([await statusOf(asCi), await statusOf(as("ci", "ci-new"))], [401, 200]);
+
+    assert.doesNotMatch(rig.pullring.logs(), /has no user/);
+    await writeFile(join(rig.dir, "htpasswd"), "# nobody yet\n");
+    await eventually(async () => (await statusOf(as("ci", "ci-new"))) === 401, { intervalMs: 50 });
+    await eventually(() => /the password file has no user: every client is turned away/.test(rig.pullring.logs()));
   });
 });
 

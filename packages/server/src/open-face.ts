@@ -7,7 +7,7 @@ import type { FastifyInstance } from "fastify";
 import { makeClientAddress, type ClientAddress } from "./clients/address.ts";
 import { makeBasicAuth } from "./clients/basic-auth.ts";
 import { makeDoorkeeper } from "./clients/doorkeeper.ts";
-import { parseHtpasswd } from "./clients/htpasswd.ts";
+import { parseHtpasswd, type Users } from "./clients/htpasswd.ts";
 import { networks } from "./clients/networks.ts";
 import { makeRules } from "./clients/rules.ts";
 import { canonicalNames, watchedFile } from "./config/index.ts";
@@ -82,8 +82,14 @@ function openDoorkeeper({ config, clock, log }: Parts, addresses: ClientAddress)
   if (!auth) return makeDoorkeeper(door);
   const onError = (error: Error, path: string): void =>
     log.error({ err: error, path }, "the password file can't be read again; the users before stay");
+  const parse = (text: string): Users => {
+    const found = parseHtpasswd(text);
+    const warning = "the password file has no user: every client is turned away";
+    if (found.size === 0) log.warn({ path: auth.htpasswdFile }, warning);
+    return found;
+  };
   const users = orStop(`clients.auth.htpasswdFile: ${auth.htpasswdFile}`, () =>
-    watchedFile(auth.htpasswdFile, { parse: parseHtpasswd, onError, clock }),
+    watchedFile(auth.htpasswdFile, { parse, onError, clock }),
   );
   return makeDoorkeeper({ ...door, auth: makeBasicAuth({ users, clock }) });
 }

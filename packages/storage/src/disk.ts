@@ -58,7 +58,7 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
     log.info({ path, blobs: blobs.length, bytes: store.index.bytes }, "the disk is open");
     return store;
   } catch (error) {
-    log.warn({ err: error, path }, "the disk can't be used: running without one");
+    log.warn({ reason: String(error), path }, "the disk can't be used: running without one");
     return disklessStore({ ...options, hashing }, error);
   }
 }
