@@ -58,7 +58,10 @@ export async function openRecords({ path, log, fs = nodeFs }: RecordsOptions): P
     await fs.unlink(`${fresh}/probe`);
   } catch (error) {
     usable = false;
-    log.warn({ reason: String(error), path: root }, "records can't be kept on the disk: they last as long as this process");
+    log.warn(
+      { reason: String(error), path: root },
+      "records can't be kept on the disk: they last as long as this process",
+    );
   }
   return new RecordFiles({ root, fresh, fs, log, usable });
 }
