@@ -1,5 +1,5 @@
-// What `npm test` runs: the packages' tests, then those that start real programs, then by themselves those of them that measure
-// times; then one summary.
+// What `npm test` runs: the packages' tests, then those that start real programs, at last those of them that measure times; then one
+// summary.
 // Arguments choose files by a part of their path: `npm test -- core/src/tags e2e`; `--name PATTERN` chooses tests by name.
 import { globSync, mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -43,9 +43,10 @@ const { values, positionals } = parseArgs({ allowPositionals: true, options: { n
 const apart = /^test\/(?:bench|soak)\//;
 /** Tests that start whole programs. */
 const whole = /^test\/(?!tidy\/)/;
-/** Those among them that measure how long something takes, or load the machine: nothing runs beside them. */
-const alone =
-  /^test\/(?:fault\/.*-load|promises\/(?:nodes|nodes-crowd|one-fetch|redis-budgets-faults|redis-faults|upstream-gone)\.)/;
+/** Those among them that look whether anything waits for what failed, by bounds that bear some other work on the same cores: only each other's. */
+const faults = /^test\/fault\/.*-load\./;
+/** Those that measure how long something takes, or load the machine: nothing runs beside them. */
+const alone = /^test\/promises\/(?:nodes|nodes-crowd|one-fetch|redis-budgets-faults|redis-faults|upstream-gone)\./;
 
 function filesOf(pattern: string): string[] {
   const chosen = (file: string): boolean =>
@@ -137,7 +138,7 @@ const startedAt = performance.now();
 const tally: Tally = { passed: 0, failed: 0, skipped: 0, filesFailed: 0 };
 const files = [...filesOf("packages/*/src/**/*.test.ts"), ...filesOf("test/**/*.test.ts")];
 const unit = files.filter((file) => !whole.test(file));
-const real = files.filter((file) => whole.test(file) && !alone.test(file));
+const real = files.filter((file) => whole.test(file) && !faults.test(file) && !alone.test(file));
 const needsShared = real.filter((file) => sharing.test(file)).length > 1 && needsS3() === false;
 // It comes up while the units run; without it each file starts its own.
 const starting = needsShared ? startS3().catch(() => undefined) : Promise.resolve(undefined);
@@ -152,6 +153,8 @@ if (s3) {
 }
 await runPhase({ name: "whole programs", files: real, concurrency, phaseTimeoutMs: 1_200_000 }, tally);
 await s3?.stop();
+const failing = files.filter((file) => faults.test(file));
+await runPhase({ name: "faults under load", files: failing, concurrency: 2, phaseTimeoutMs: 300_000 }, tally);
 const measuring = files.filter((file) => alone.test(file));
 await runPhase({ name: "measured", files: measuring, concurrency: 1, phaseTimeoutMs: 900_000 }, tally);
 
