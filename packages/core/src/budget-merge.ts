@@ -11,14 +11,16 @@ export interface Alone {
 
 /**
  * What a node goes on with when it can't reach the shared counters: its part of what was left when it last saw them, or, when it
- * never did, one at a time until upstream has told what there is.
+ * never did, one at a time until upstream has told what there is. What the others had in flight then, they may have had again before
+ * the counters went, unseen: so it counts twice.
  */
 export function aloneWith(seen: BudgetTable | undefined, { node, among, now }: Alone): BudgetTable {
   const alone = new BudgetTable({ among, isUnseen: seen === undefined });
   alone.seq = seen?.seq ?? 0;
   for (const [key, known] of seen?.rows ?? []) {
     const row = structuredClone(known);
-    const part = Math.floor(Math.max(0, remainingOf(row)) / among);
+    const unseen = [...row.flights.values()].filter((flight) => flight.node !== node).length;
+    const part = Math.floor(Math.max(0, remainingOf(row) - unseen) / among);
     for (const [id, flight] of row.flights) {
       if (flight.node === node) continue;
       // They may be counted or not; nobody here will hear of it.

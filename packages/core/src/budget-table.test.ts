@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { aloneWith } from "./budget-merge.ts";
 import { BudgetTable } from "./budget-table.ts";
 
 const windowSec = 10;
@@ -57,4 +58,21 @@ test("so many budgets are remembered at most, the one unused for longest is forg
     table.tell({ key: `${key}${count}`, told: told(1), asked: { seq: 0, at: count }, now: count });
   assert.equal(table.rows.size, 1_024);
   assert.equal(table.rows.has(`${key}0`), false);
+});
+
+test("a node that is cut off has its part of what is left, when what the others have in flight is spent and taken again", () => {
+  const table = new BudgetTable();
+  const wide = [{ key, limit: 30, windowSec, reserve: 0 }];
+  const take = (id: string, node: string): void => void table.take({ id, node, wishes: wide, now: 0 });
+  const partOf = (seen: BudgetTable): number => {
+    const alone = aloneWith(seen, { node: "n1", among: 3, now: 0 });
+    let part = 0;
+    while (alone.take({ id: `alone ${part}`, node: "n1", wishes: wide, now: 0 }).key !== undefined) part += 1;
+    return part;
+  };
+  take("1", "n1");
+  assert.equal(partOf(table), 9, "a third of 29");
+  for (const id of ["2", "3", "4"]) take(id, "n2");
+  take("5", "n3");
+  assert.equal(partOf(table), 7, "a third of 25 less 4");
 });
