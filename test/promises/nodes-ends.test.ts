@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { after, before, suite, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -73,6 +76,30 @@ suite("nodes that come and go", { skip: needsCluster(), timeout: 240_000 }, () =
   let cluster: Cluster;
   before(async () => void (cluster = await startCluster({ nodes: 3 })), { timeout: 90_000 });
   after(() => cluster.stop());
+
+  test("what only passes through a node is not written there, but for a client that stands still", async () => {
+    const { hub } = cluster;
+    const repository = "acme/passing";
+    const { digest } = hub.content.addBlob({ repository, size: 60 * MB });
+    const owner = await ownerOf(cluster, digest);
+    await pullBlob(owner.url, repository, digest);
+    const [other] = others(cluster, owner);
+    assert.ok(other);
+    const spool = join(other.pullring.disk, "v1", "spool");
+    const sizes = async (): Promise<readonly number[]> =>
+      Promise.all((await readdir(spool)).map(async (name) => (await stat(join(spool, name))).size));
+
+    const response = await open(`${other.url}/v2/${repository}/blobs/${digest}`);
+    response.pause();
+    await sleep(2_000);
+    assert.deepEqual(await sizes(), [0]);
+    await eventually(async () => (await sizes())[0] === 60 * MB);
+    const hash = createHash("sha256");
+    for await (const chunk of response as AsyncIterable<Buffer>) hash.update(chunk);
+    assert.equal(`sha256:${hash.digest("hex")}`, digest);
+    await eventually(async () => (await sizes()).length === 0);
+    assert.equal(hub.ledger.count({ repository, kind: [...blobGets] }), 1);
+  });
 
   test("a node is added and two are drained while pulls run: no blob is fetched again, and no pull fails twice", async () => {
     const repositories = Array.from({ length: 12 }, (_, index) => `acme/warm-${index}`);

@@ -23,6 +23,8 @@ export interface OpenBlob {
   readonly body: Body;
   readonly tier: "memory" | "disk" | Place["tier"];
   readonly access: Access;
+  /** It is at rest here, verified. */
+  readonly whole?: boolean;
   /** It reads a fill that another request began. */
   readonly joined: boolean;
 }
@@ -145,7 +147,7 @@ export class Blobs {
     if (!stat) return undefined;
     await links.require(repository, { kind: "blob", digest, access: stat.access });
     const stored = await store.open(digest);
-    return stored && { body: stored.body, tier: stored.tier, access: stored.access, joined: false };
+    return stored && { body: stored.body, tier: stored.tier, access: stored.access, whole: true, joined: false };
   }
 
   /**

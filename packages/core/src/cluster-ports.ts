@@ -150,6 +150,8 @@ export interface PeerBlob {
   /** The caller closes it. */
   readonly body: Body;
   readonly access: Access;
+  /** It is at rest here, verified. */
+  readonly whole?: boolean;
 }
 
 export interface PeerManifest {

@@ -19,9 +19,16 @@ const digestOf = (bytes: Buffer): Digest => `sha256:${createHash("sha256").updat
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** A fill whose upstream the test plays by hand. */
-function begin(options: { digest?: Digest; sizeExpected?: number; place?: Place } = {}) {
+function begin(options: { digest?: Digest; sizeExpected?: number; place?: Place; isToKeep?: boolean } = {}) {
   const clock = virtualClock();
   const store = memoryBlobStore();
+  const { isToKeep = true } = options;
+  let passes = false;
+  async function openSpool(onGrow: () => void) {
+    const spool = await store.spool(digest, { onGrow });
+    spool.pass = () => void (passes = true);
+    return { spool, onGrow, brought: new Map<string, Place>() };
+  }
   const digest = options.digest ?? digestOf(big);
   const asked: BlobRequest[] = [];
   const requests: { request: BlobRequest; sink: BlobSink; end: (error?: Error) => void }[] = [];
@@ -41,11 +48,11 @@ function begin(options: { digest?: Digest; sizeExpected?: number; place?: Place 
       return { get, range: (_place, request, sink) => get(request, sink), claim() {}, close: () => Promise.resolve() };
     },
     clock,
-    openSpool: async (onGrow) => ({ spool: await store.spool(digest, { onGrow }), onGrow, brought: new Map() }),
-    isToKeep: () => true,
+    openSpool,
+    isToKeep: () => isToKeep,
   });
   const ended = fill.run();
-  return { fill, ended, clock, store, asked, requests, digest };
+  return { fill, ended, clock, store, asked, requests, digest, passes: () => passes };
 }
 
 type Begun = ReturnType<typeof begin>;
@@ -243,3 +250,19 @@ test("a range far ahead is fetched directly, once at a time, and never up to the
   begun.fill.stop();
   await assert.rejects(Promise.resolve(last), { code: "unavailable" });
 });
+
+for (const [what, isToKeep, facts, passes] of [
+  ["rests at a peer and is not to be kept", false, { whole: true }, true],
+  ["is to be kept", true, { whole: true }, false],
+  ["a peer is still fetching", false, { whole: false }, false],
+  ["comes from upstream", false, {}, false],
+  ["is small enough to stay whole for who joins", false, { whole: true, size: limits.passBytesMin }, false],
+] as const)
+  test(`a blob that ${what} ${passes ? "only passes" : "goes by the disk"}`, async () => {
+    const begun = begin({ isToKeep });
+    const { head, end } = await upstream(begun);
+    head({ size: limits.passBytesMin + 1, ...facts });
+    assert.equal(begun.passes(), passes);
+    end(new PullringError("corrupt", "enough"));
+    await begun.ended;
+  });

@@ -262,6 +262,8 @@ export class Fill {
     const expected = this.#options.sizeExpected;
     if (expected !== undefined && head.size !== undefined && head.size !== expected)
       throw new PullringError("corrupt", `upstream says ${head.size} bytes, the manifest ${expected}`);
+    // Elsewhere it rests, and here it would not: no need to write it down for those who have not come.
+    if (head.whole && !this.#options.isToKeep(this) && (head.size ?? 0) > limits.passBytesMin) this.#spool?.pass();
     this.#head = head;
     this.#tier = this.#asked?.tier ?? "upstream";
     this.#began = { atMs: this.#options.clock.monotonic(), bytes: this.#end };
@@ -337,6 +339,8 @@ export class Fill {
     return {
       size: this.#size ?? spool.end,
       next: (offset, end) => {
+        // Of many ranges one may lie before the other.
+        if (end < (this.#size ?? end)) reader.keepBehind();
         if (offset < this.#readable) return segment(offset, end);
         reader.skip(offset);
         return this.#wait({ offset, end, leaf }).then((direct) => (direct ? { bytes: direct } : segment(offset, end)));

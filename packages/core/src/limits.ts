@@ -63,6 +63,8 @@ export const limits = {
   /** From so many forwards within this time on a digest of another owner is kept. */
   hotForwardsMin: 3,
   hotMs: 60_000,
+  /** What is longer passes through memory where it is not to be kept; shorter ones stay whole for who joins. */
+  passBytesMin: 4 * 1024 * 1024,
   /** How long the spool of a fill that peers or S3 fed is kept after it broke. */
   peerSpoolKeptMs: 30_000,
   /** Fills for peers at once: apart from the clients' fills, which may be waiting for just these. */

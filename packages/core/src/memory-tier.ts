@@ -46,6 +46,7 @@ function rememberSmall(spool: Spool, at: { digest: Digest; memory: MemoryStore; 
     get end() {
       return spool.end;
     },
+    pass: () => spool.pass(),
     append(chunk) {
       length += chunk.length;
       if (length <= at.bytesMax) chunks.push(Buffer.from(chunk));

@@ -88,6 +88,11 @@ export interface Spool {
   readonly start: number;
   /** Bytes [start, end) can be read now. */
   readonly end: number;
+  /**
+   * Before the first chunk: the bytes are not to be kept, so they may go through memory alone, for one reader that takes them in turn;
+   * `start` then moves up. A second reader, or one that lets the writer wait for long, has them go by the disk from there on.
+   */
+  pass(): void;
   /** Copies the chunk. A returned promise holds the writer back; it never rejects. */
   append(chunk: Uint8Array): void | Promise<void>;
   /** Waits for all appended bytes, then tells their digest (with the algorithm of the digest the spool is for). */
@@ -102,6 +107,8 @@ export interface Spool {
 }
 
 export interface SpoolReader {
+  /** What it has read must stay, also where bytes only pass: it may come back to it. */
+  keepBehind(): void;
   /** Nothing below `offset` is wanted any more: a reader that waits far ahead must not hold a window back. */
   skip(offset: number): void;
   /** Bytes at `offset`; start ≤ offset < end, and never below an offset asked before. */
@@ -190,6 +197,8 @@ export interface BlobHead {
   readonly size?: number;
   /** Whether upstream takes ranges, as far as it says. */
   readonly resumable: boolean;
+  /** The source, a peer, has all of it at rest: it can be had there again. */
+  readonly whole?: boolean;
 }
 
 export interface BlobSink {

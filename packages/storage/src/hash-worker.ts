@@ -11,13 +11,15 @@ export type HashRequest = { readonly job: number } & (
   /** The file's bytes below `end` can be read. */
   | { readonly kind: "grow"; readonly end: number }
   | { readonly kind: "push"; readonly bytes: Uint8Array }
+  /** Bytes in shared memory, which stay what they are until the reply. The file, if there is one, has them too, or goes on behind them. */
+  | { readonly kind: "share"; readonly bytes: Uint8Array }
   | { readonly kind: "finish" }
   | { readonly kind: "drop" }
 );
 
 /** The last reply of a job is `digest`, `failed` or `dropped`: from then on the thread leaves its file alone. */
 export type HashReply = { readonly job: number } & (
-  | { readonly kind: "pushed"; readonly length: number }
+  | { readonly kind: "pushed" | "shared"; readonly length: number }
   | { readonly kind: "digest"; readonly hex: string }
   | { readonly kind: "failed"; readonly message: string; readonly code: string }
   | { readonly kind: "dropped" }
@@ -26,6 +28,7 @@ export type HashReply = { readonly job: number } & (
 interface Job {
   readonly hash: Hash;
   readonly fd: number | undefined;
+  /** Bytes hashed so far. */
   position: number;
 }
 
@@ -54,9 +57,11 @@ function answer(request: HashRequest): HashReply | undefined {
     readTo(job, request.end);
     return undefined;
   }
-  if (kind === "push") {
+  if (kind === "push" || kind === "share") {
+    const { length } = request.bytes;
     job.hash.update(request.bytes);
-    return { job: id, kind: "pushed", length: request.bytes.length };
+    job.position += length;
+    return { job: id, kind: kind === "push" ? "pushed" : "shared", length };
   }
   jobs.delete(id);
   return kind === "drop" ? { job: id, kind: "dropped" } : { job: id, kind: "digest", hex: job.hash.digest("hex") };

@@ -20,6 +20,11 @@ export interface HashJob {
   follow(end: number): void;
   /** Bytes that come after those of the file; copied. A returned promise holds the writer back; it never rejects. */
   push(bytes: Uint8Array): Promise<void> | undefined;
+  /**
+   * Bytes before those that `follow` tells of, hashed where they are: they must stay what they are until the promise resolves, which it
+   * does at the job's end too.
+   */
+  share(bytes: Uint8Array): Promise<void>;
   /** The digest of all bytes, in hex. Rejects with a code (EIO, …) when the file can't be read back, without when the thread died twice. */
   finish(): Promise<string>;
   /** Ends the job early; without effect after its end. */
@@ -113,6 +118,8 @@ class Job implements HashJob {
   #restarts = 0;
   #hasPushed = false;
   #pushing = 0;
+  /** Told when the thread has read what was shared, oldest first. */
+  readonly #sharing: (() => void)[] = [];
 
   constructor(options: JobOptions) {
     this.id = options.id;
@@ -139,6 +146,15 @@ class Job implements HashJob {
     return this.#pushing > limits.hashPushedBytesMax ? this.#waitForRoom() : undefined;
   }
 
+  share(bytes: Uint8Array): Promise<void> {
+    if (this.#state !== "running") return Promise.resolve();
+    this.#hasPushed = true;
+    return new Promise((resolve) => {
+      this.#sharing.push(resolve);
+      this.#post({ job: this.id, kind: "share", bytes });
+    });
+  }
+
   finish(): Promise<string> {
     if (this.#state === "running") {
       this.#tell();
@@ -156,6 +172,10 @@ class Job implements HashJob {
   }
 
   onReply(reply: HashReply): void {
+    if (reply.kind === "shared") {
+      this.#sharing.shift()?.();
+      return;
+    }
     if (reply.kind === "pushed") {
       this.#pushing -= reply.length;
       this.#letFileGo();
@@ -219,5 +239,6 @@ class Job implements HashJob {
     this.#thread = undefined;
     this.#letFileGo();
     this.#room.fire();
+    for (const tell of this.#sharing.splice(0)) tell();
   }
 }

@@ -12,12 +12,19 @@ export const limits = {
   /** Without a disk: what is kept in memory for the slowest reader, and how long one that stands still may hold up the others. */
   windowBytesMax: 8 * 1024 * 1024,
   readerPatienceMs: 10_000,
+  /**
+   * Bytes that only pass: what is kept in memory for the one reader and the hash thread, how little they may have before them when the
+   * writer goes on, and how long after it was first held back it may be so again before the rest goes by the disk.
+   */
+  passedBytesMax: 4 * 1024 * 1024,
+  passedBytesLow: 2 * 1024 * 1024,
+  passMs: 5_000,
   /** One segment of a growing file; so a slow reader is seen to move. */
   segmentBytesMax: 4 * 1024 * 1024,
   /** Up to this a body is hashed on the main thread: 0.2 ms, less than asking another thread. */
   mainHashBytesMax: 256 * 1024,
   hashThreadsMax: 2,
-  /** A hash thread hears of a file's growth in steps of this; what is left is told at the end. */
+  /** A hash thread hears of a body's growth in steps of this; what is left is told at the end. */
   hashStepBytes: 1024 * 1024,
   /** Bytes on their way to a hash thread, where there is no file to follow. */
   hashPushedBytesMax: 4 * 1024 * 1024,

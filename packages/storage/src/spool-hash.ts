@@ -10,6 +10,8 @@ import type { SharedFile } from "./shared-file.ts";
 export interface SpoolHash {
   /** The next bytes, before they are written. A returned promise holds the writer back; it never rejects. */
   take(chunk: Uint8Array): Promise<void> | undefined;
+  /** Bytes before those of the file, which are taken by nothing else: hashed where they are, which they must not leave until the promise resolves. */
+  share(bytes: Uint8Array): Promise<void>;
   /** The file has grown. */
   follow(end: number): void;
   /** From here on nothing goes into the file: these chunks, taken before, and all that follow must be sent. */
@@ -48,6 +50,10 @@ export function makeSpoolHash({ algorithm, hashing, file }: SpoolHashOptions): S
       if (job) return inFile ? undefined : job.push(chunk);
       small.push(Uint8Array.from(chunk));
       return length > limits.mainHashBytesMax ? outgrow() : undefined;
+    },
+    share(bytes) {
+      job ??= hashing.start(algorithm, file);
+      return job.share(bytes);
     },
     follow: (end) => job?.follow(end),
     leaveFile(unwritten) {

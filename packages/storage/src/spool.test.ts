@@ -1,62 +1,18 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readlinkSync, rmSync, truncateSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { test, type TestContext } from "node:test";
+import { readdirSync, truncateSync } from "node:fs";
+import { test } from "node:test";
 
 import type { Spool, SpoolReader } from "@pullring/core";
-import { appendAll, bytesOf, chunksOf, eventually, follow, openGrown } from "@pullring/testkit";
-import { sampleBytes, sampleDigest, virtualClock } from "@pullring/testkit";
+import { appendAll, bytesOf, chunksOf, eventually, follow, sampleBytes, sampleDigest } from "@pullring/testkit";
 
-import { openDisk } from "./disk.ts";
 import { nodeFs, type Fs } from "./fs.ts";
 import { makeHashing, type Hashing } from "./hashing.ts";
 import { limits } from "./limits.ts";
-
-const mib = 1024 * 1024;
-const errno = (code: string): Error => Object.assign(new Error(code), { code });
-const quiet = { info: () => {}, warn: () => {} };
-
-/** A disk of its own for one test, with some calls replaced. */
-async function bench(t: TestContext, options: { fs?: Partial<Fs>; sizeBytesMax?: number; hashing?: Hashing } = {}) {
-  const path = mkdtempSync(`${tmpdir()}/pullring-spool-`);
-  const clock = virtualClock();
-  const { sizeBytesMax = 1024 * mib, hashing } = options;
-  const fs = { ...nodeFs, ...options.fs };
-  const isPinned = (): boolean => false;
-  const disk = await openDisk({ path, sizeBytesMax, log: quiet, clock, isPinned, fs, ...(hashing ? { hashing } : {}) });
-  t.after(async () => {
-    await disk.close();
-    rmSync(path, { recursive: true });
-  });
-  const spoolFor = (bytes: Buffer) => openGrown((onGrow) => disk.spool(sampleDigest(bytes), { onGrow }));
-  return { disk, path, clock, spoolFor };
-}
+import { bench, errno, mib, openSpools, refusingAfter } from "./test-spools.ts";
 
 const diskless: Partial<Fs> = {
   open: (path, flags) => (flags === "wx+" ? Promise.reject(errno("EROFS")) : nodeFs.open(path, flags)),
 };
-
-/** Writes as the disk does until `bytes` are written, then refuses. */
-function refusingAfter(bytes: number, code: string): Partial<Fs> {
-  let written = 0;
-  return {
-    async write(fd, chunks, position) {
-      if (written >= bytes) throw errno(code);
-      written += chunks.reduce((sum, { length }) => sum + length, 0);
-      return nodeFs.write(fd, chunks, position);
-    },
-  };
-}
-
-/** Descriptors of this process that are open on spool files. */
-const openSpools = (path: string): string[] =>
-  readdirSync("/proc/self/fd").filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(`${path}/v1/spool/`);
-    } catch {
-      return false;
-    }
-  });
 
 /** Writes without waiting, and tells whether the last append asked to wait. */
 function appendNow(spool: Spool, bytes: Buffer): Promise<void> | undefined {

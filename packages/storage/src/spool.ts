@@ -32,7 +32,8 @@ interface Reader {
 /**
  * Bytes gather in `#tail` while a write runs, then go out in one. What is in the file can be read, what is in the tail can't yet.
  * When the disk refuses, the spool leaves the file where it is: the tail then is the window, readable at once and bounded, and the
- * writer waits for the slowest reader. Bytes [0, #fileEnd) stay readable in the file while the window still begins at #fileEnd.
+ * writer waits for the slowest reader. Bytes [#fileStart, #fileEnd) stay readable in the file while the window still begins at #fileEnd.
+ * Bytes that only pass begin in the window, and go on in the file, from what the window holds then, as soon as that does not do.
  */
 export class DiskSpool implements Spool {
   readonly #options: DiskSpoolOptions;
@@ -41,8 +42,16 @@ export class DiskSpool implements Spool {
   readonly #readers = new Set<Reader>();
   /** A write has ended, a reader has moved or left, or the spool was settled. */
   readonly #moved = makeSignal();
+  #fileStart = 0;
   #fileEnd = 0;
   #onDisk: boolean;
+  #isPassing = false;
+  /** Of what passes: bytes that the hash thread was told of, and those that it has read. */
+  #shared = 0;
+  #hashed = 0;
+  /** Since the writer was held back first. */
+  #patience: { readonly timer: AbortController; isOver: boolean } | undefined;
+  #spilling: Promise<void> | undefined;
   readonly #own: { holdsFile: boolean };
   #broken = false;
   #settled: Promise<boolean> | undefined;
@@ -61,17 +70,26 @@ export class DiskSpool implements Spool {
   /** Also above 0 when the file can't be read any more: it was let go, or did not give back what was written. */
   get start(): number {
     if (this.#broken) return this.end;
+    if (this.#isPassing) return this.#tail.start;
     const isFileLost = this.#options.file?.shared.closed ?? false;
-    if (this.#onDisk) return isFileLost ? this.end : 0;
-    return this.#tail.start === this.#fileEnd && (this.#fileEnd === 0 || !isFileLost) ? 0 : this.#tail.start;
+    if (this.#onDisk) return isFileLost ? this.end : this.#fileStart;
+    const isInFile = this.#tail.start === this.#fileEnd && (this.#fileEnd === 0 || !isFileLost);
+    return isInFile ? this.#fileStart : this.#tail.start;
   }
 
   get end(): number {
     return this.#onDisk ? this.#fileEnd : this.#tail.end;
   }
 
+  pass(): void {
+    if (!this.#options.file || this.#tail.end > 0) return;
+    this.#isPassing = true;
+    this.#onDisk = false;
+  }
+
   append(chunk: Uint8Array): void | Promise<void> {
     if (this.#settled || chunk.length === 0) return undefined;
+    if (this.#isPassing) return this.#passOn(chunk);
     const hashed = this.#hash.take(chunk);
     this.#tail.push(chunk);
     const { file, onGrow } = this.#options;
@@ -87,7 +105,9 @@ export class DiskSpool implements Spool {
 
   async finish(): Promise<Digest> {
     const { digest } = this.#options;
+    await this.#spilling;
     await this.#writing;
+    if (this.#isPassing) this.#share(1);
     try {
       return `${algorithmOf(digest)}:${await this.#hash.finish()}` as Digest;
     } catch (error) {
@@ -110,8 +130,11 @@ export class DiskSpool implements Spool {
       abandoned: false,
       holdsFile: this.#options.file?.shared.hold() ?? false,
     };
+    // One may be slower than the other, and who comes later still is to find the first bytes.
+    if (this.#readers.size > 0) this.#spill();
     this.#readers.add(reader);
     return {
+      keepBehind: () => this.#spill(),
       skip: (to) => this.#move(reader, to),
       segment: (at, lengthMax) => this.#segment(reader, at, lengthMax),
       close: () => {
@@ -125,6 +148,83 @@ export class DiskSpool implements Spool {
   /** Bytes appended and not yet written; without a disk, bytes in the window. */
   get #pending(): number {
     return this.#tail.end - this.#tail.start;
+  }
+
+  /** Bytes below are wanted in memory no more. */
+  get #passed(): number {
+    return Math.min(this.#hashed, this.#slowest()?.offset ?? Infinity);
+  }
+
+  #passOn(chunk: Uint8Array): Promise<void> | undefined {
+    this.#tail.push(chunk);
+    this.#share(limits.hashStepBytes);
+    this.#options.onGrow();
+    this.#trim();
+    const isFull = this.#tail.end - this.#passed > limits.passedBytesMax;
+    return this.#spilling ?? (isFull ? this.#untilPassed() : undefined);
+  }
+
+  /** Has the hash thread read what it was not told of, once that is so much. */
+  #share(bytesMin: number): void {
+    while (this.#tail.end - this.#shared >= bytesMin) {
+      const bytes = this.#tail.at(this.#shared, Infinity);
+      const end = this.#shared + bytes.length;
+      this.#shared = end;
+      void this.#hash.share(bytes).then(() => {
+        this.#hashed = end;
+        this.#moved.fire();
+      });
+    }
+  }
+
+  /** Holds the writer back to the pace of its reader, so that the bytes wait where they come from, but not for long. */
+  async #untilPassed(): Promise<void> {
+    this.#patience ??= this.#beginPatience();
+    while (this.#isPassing && !this.#settled && this.#tail.end - this.#passed > limits.passedBytesLow) {
+      if (this.#patience.isOver) this.#spill();
+      await (this.#spilling ?? this.#moved.next());
+    }
+    this.#trim();
+  }
+
+  #beginPatience(): { readonly timer: AbortController; isOver: boolean } {
+    const patience = { timer: new AbortController(), isOver: false };
+    const end = (): void => {
+      patience.isOver = true;
+      this.#moved.fire();
+    };
+    this.#options.clock.sleep(limits.passMs, patience.timer.signal).then(end, () => {});
+    return patience;
+  }
+
+  /** What only passed goes by the disk from here on. */
+  #spill(): void {
+    const { file } = this.#options;
+    if (!this.#isPassing || !file || this.#settled) return;
+    this.#spilling ??= this.#moveToFile(file).finally(() => (this.#spilling = undefined));
+  }
+
+  /** Readers go on in the window until all of it is in the file. */
+  async #moveToFile(file: SpoolFile): Promise<void> {
+    const start = this.#tail.start;
+    let written = start;
+    try {
+      while (written < this.#tail.end && !this.#settled) {
+        const chunks = this.#tail.first(limits.batchBytesMax, written);
+        await file.write(chunks, written);
+        for (const { length } of chunks) written += length;
+      }
+    } catch (error) {
+      return this.#leaveDisk(file, error);
+    }
+    if (this.#settled) return;
+    this.#share(1);
+    this.#isPassing = false;
+    this.#onDisk = true;
+    this.#fileStart = start;
+    this.#fileEnd = written;
+    this.#tail.leave();
+    this.#moved.fire();
   }
 
   /** Runs as long as there is something to write. */
@@ -150,8 +250,9 @@ export class DiskSpool implements Spool {
     const { digest, log, onGrow } = this.#options;
     log.warn({ err: error, digest, written: this.#fileEnd }, "the disk refuses a write; this fill goes on in memory");
     this.#onDisk = false;
+    this.#isPassing = false;
     this.#tail.lend();
-    this.#hash.leaveFile(this.#tail.first(Infinity));
+    this.#hash.leaveFile(this.#tail.first(Infinity, Math.max(this.#tail.start, this.#shared)));
     void file.discard();
     this.#moved.fire();
     onGrow();
@@ -193,6 +294,8 @@ export class DiskSpool implements Spool {
   }
 
   #trim(): void {
+    if (this.#spilling) return;
+    if (this.#isPassing) return this.#tail.shrink(limits.passedBytesMax, this.#passed);
     this.#tail.shrink(limits.windowBytesMax, this.#slowest()?.offset ?? Infinity);
     // All who still read are past the file, and nobody can begin there: its room on the disk is wanted.
     if (this.#tail.start > this.#fileEnd) this.#letFileGo();
@@ -214,17 +317,20 @@ export class DiskSpool implements Spool {
       return { fd: file.shared.fd, position: offset, length };
     }
     if (this.#onDisk) throw new RangeError(`byte ${offset} has not come yet: only ${this.#fileEnd} are here`);
-    this.#letFileGo(reader);
+    if (!this.#isPassing) this.#letFileGo(reader);
     return { bytes: this.#tail.at(offset, lengthMax) };
   }
 
   async #settle(outcome: { readonly keep: Access } | "drop"): Promise<boolean> {
     const { file } = this.#options;
     const writing = this.#writing;
+    const spilling = this.#spilling;
+    this.#patience?.timer.abort();
     this.#hash.drop();
-    if (!file || outcome === "drop" || !this.#onDisk) {
+    if (!file || outcome === "drop" || !this.#onDisk || this.#fileStart > 0) {
       await file?.discard();
       await writing;
+      await spilling;
       this.#letFileGo();
       return false;
     }

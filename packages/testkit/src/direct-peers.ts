@@ -61,9 +61,9 @@ export function directPeers(options: DirectPeersOptions): { blobs: PeerBlobs; ma
     const opening = (): ReturnType<Cache["peers"]["openBlob"]> =>
       cacheOf(node).peers.openBlob({ verb, repository, digest, from: self, offset });
     const stopped = aborted(signal);
-    const { body, access } = await Promise.race([answerOf(node, opening), stopped]);
+    const { body, access, whole = false } = await Promise.race([answerOf(node, opening), stopped]);
     try {
-      sink.head({ lane: { name: `peer:${node}`, access }, offset, size: body.size, resumable: true });
+      sink.head({ lane: { name: `peer:${node}`, access }, offset, size: body.size, resumable: true, whole });
       for (let at = offset; at < body.size;) {
         const next = body.next(at, Math.min(body.size, at + pieceBytes));
         const bytes = Buffer.from(await Promise.race([piece(node, next), stopped]));

@@ -58,6 +58,7 @@ function memorySpool(options: {
     get end() {
       return bytes.length;
     },
+    pass: () => {},
     append(chunk) {
       const length = bytes.length + chunk.length;
       if (length > capacity.length) {
@@ -78,6 +79,7 @@ function memorySpool(options: {
       return Promise.resolve(outcome !== "drop");
     },
     reader: () => ({
+      keepBehind: () => {},
       skip: () => {},
       segment: (offset, lengthMax) => ({ bytes: bytes.subarray(offset, Math.min(bytes.length, offset + lengthMax)) }),
       close: () => {},

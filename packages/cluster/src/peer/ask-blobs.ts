@@ -25,10 +25,11 @@ export function makeAskBlobs(call: CallNode, clock: Clock): PeerBlobs {
       headMs: headMsOf(verb),
       signal,
       onAnswer(facts, length) {
-        const { access, size } = facts;
+        const { access, size, state } = facts;
         if (access === undefined || size === undefined || facts.offset !== offset || size - offset !== length)
           throw new PeerFault("garbled", "a blob that is not what was asked for");
-        sink.head({ lane: { name: `peer:${node}`, access }, offset, size, resumable: true });
+        const lane = { name: `peer:${node}`, access };
+        sink.head({ lane, offset, size, resumable: true, whole: state === "whole" });
         return (chunk) => sink.write(chunk);
       },
     });

@@ -39,12 +39,24 @@ test("a blob streams whole, and its sink is told once what it is", async (t) => 
   const taken = taking();
   await client.blobs.get("n2", { repository, digest, offset: 0 }, taken.sink);
   assert.deepEqual(taken.heads, [
-    { lane: { name: "peer:n2", access: "linked" }, offset: 0, size: bytes.length, resumable: true },
+    { lane: { name: "peer:n2", access: "linked" }, offset: 0, size: bytes.length, resumable: true, whole: false },
   ]);
   assert.ok(taken.bytes().equals(bytes));
   assert.deepEqual(orders, [{ verb: "get", repository, digest, from: "n1", offset: 0 }]);
   assert.deepEqual(client.asked, [{ peer: "n2", verb: "get", outcome: "ok" }]);
   await eventually(() => peer.served.some(({ verb, outcome }) => verb === "blob" && outcome === "ok"));
+});
+
+test("a blob that rests at the peer is said to", async (t) => {
+  const openBlob = () => Promise.resolve({ body: bytesBody(bytes), access: "public" as const, whole: true });
+  const peer = await startPeer(t, { trust, service: service({ openBlob }) });
+  const taken = taking();
+  const client = clientFor(t, { trust, urls: { n2: peer.url } });
+  await client.blobs.get("n2", { repository, digest, offset: 0 }, taken.sink);
+  assert.deepEqual(
+    taken.heads.map(({ whole }) => whole),
+    [true],
+  );
 });
 
 test("a blob is resumed at any offset", async (t) => {

@@ -211,13 +211,13 @@ class PeerHandler {
     const offset = parseOffset(request.headers.range);
     if (offset === undefined) return this.#answers.refuse(exchange, 400, "order");
     const order = { verb, repository, digest, from: caller.from, offset };
-    const { body, access } = await this.#options.service.openBlob(order);
+    const { body, access, whole } = await this.#options.service.openBlob(order);
     try {
       const { size } = body;
       // That there is nothing left to send is no statement about the blob.
       if (offset > 0 && offset >= size) return this.#answers.refuse(exchange, 416, "order");
       const headers = offset === 0 ? [] : ["content-range", `bytes ${offset}-${size - 1}/${size}`];
-      const facts = { access, size, offset };
+      const facts = { access, size, offset, ...(whole && { state: "whole" as const }) };
       this.#answers.writeHead(exchange, { status: offset === 0 ? 200 : 206, facts, length: size - offset, headers });
       return await this.#sendBody(exchange.response, body, offset);
     } finally {
