@@ -46,9 +46,6 @@ export class DiskSpool implements Spool {
   #fileEnd = 0;
   #onDisk: boolean;
   #isPassing = false;
-  /** Of what passes: bytes that the hash thread was told of, and those that it has read. */
-  #shared = 0;
-  #hashed = 0;
   /** Since the writer was held back first. */
   #patience: { readonly timer: AbortController; isOver: boolean } | undefined;
   #spilling: Promise<void> | undefined;
@@ -64,7 +61,8 @@ export class DiskSpool implements Spool {
     if (!file) this.#tail.lend();
     this.#onDisk = file !== undefined;
     this.#own = { holdsFile: file !== undefined };
-    this.#hash = makeSpoolHash({ algorithm: algorithmOf(digest), hashing, file: file?.shared });
+    const onRead = (): void => this.#moved.fire();
+    this.#hash = makeSpoolHash({ algorithm: algorithmOf(digest), hashing, file: file?.shared, onRead });
   }
 
   /** Also above 0 when the file can't be read any more: it was let go, or did not give back what was written. */
@@ -107,7 +105,7 @@ export class DiskSpool implements Spool {
     const { digest } = this.#options;
     await this.#spilling;
     await this.#writing;
-    if (this.#isPassing) this.#share(1);
+    if (this.#isPassing) this.#hash.passBy(this.#tail, 1);
     try {
       return `${algorithmOf(digest)}:${await this.#hash.finish()}` as Digest;
     } catch (error) {
@@ -152,29 +150,16 @@ export class DiskSpool implements Spool {
 
   /** Bytes below are wanted in memory no more. */
   get #passed(): number {
-    return Math.min(this.#hashed, this.#slowest()?.offset ?? Infinity);
+    return Math.min(this.#hash.passing.read, this.#slowest()?.offset ?? Infinity);
   }
 
   #passOn(chunk: Uint8Array): Promise<void> | undefined {
     this.#tail.push(chunk);
-    this.#share(limits.hashStepBytes);
+    this.#hash.passBy(this.#tail, limits.hashStepBytes);
     this.#options.onGrow();
     this.#trim();
     const isFull = this.#tail.end - this.#passed > limits.passedBytesMax;
     return this.#spilling ?? (isFull ? this.#untilPassed() : undefined);
-  }
-
-  /** Has the hash thread read what it was not told of, once that is so much. */
-  #share(bytesMin: number): void {
-    while (this.#tail.end - this.#shared >= bytesMin) {
-      const bytes = this.#tail.at(this.#shared, Infinity);
-      const end = this.#shared + bytes.length;
-      this.#shared = end;
-      void this.#hash.share(bytes).then(() => {
-        this.#hashed = end;
-        this.#moved.fire();
-      });
-    }
   }
 
   /** Holds the writer back to the pace of its reader, so that the bytes wait where they come from, but not for long. */
@@ -218,7 +203,7 @@ export class DiskSpool implements Spool {
       return this.#leaveDisk(file, error);
     }
     if (this.#settled) return;
-    this.#share(1);
+    this.#hash.passBy(this.#tail, 1);
     this.#isPassing = false;
     this.#onDisk = true;
     this.#fileStart = start;
@@ -252,7 +237,7 @@ export class DiskSpool implements Spool {
     this.#onDisk = false;
     this.#isPassing = false;
     this.#tail.lend();
-    this.#hash.leaveFile(this.#tail.first(Infinity, Math.max(this.#tail.start, this.#shared)));
+    this.#hash.leaveFile(this.#tail.first(Infinity, Math.max(this.#tail.start, this.#hash.passing.told)));
     void file.discard();
     this.#moved.fire();
     onGrow();
@@ -295,7 +280,9 @@ export class DiskSpool implements Spool {
 
   #trim(): void {
     if (this.#spilling) return;
-    if (this.#isPassing) return this.#tail.shrink(limits.passedBytesMax, this.#passed);
+    // Once the first bytes are gone nobody joins, and what was read is of no use.
+    const readBytesMax = this.#tail.start === 0 ? limits.passedBytesMax : 0;
+    if (this.#isPassing) return this.#tail.shrink(readBytesMax, this.#passed);
     this.#tail.shrink(limits.windowBytesMax, this.#slowest()?.offset ?? Infinity);
     // All who still read are past the file, and nobody can begin there: its room on the disk is wanted.
     if (this.#tail.start > this.#fileEnd) this.#letFileGo();
