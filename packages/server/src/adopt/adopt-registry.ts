@@ -48,7 +48,7 @@ export async function adoptRegistry(options: AdoptOptions): Promise<AdoptSummary
   const lock = await lockDisk(path).catch((error: unknown) => {
     throw new StartError(`storage.disk.path: ${path} is in use: stop the node first`, { cause: error });
   });
-  const tree = treeOf(options.from);
+  const tree = await treeOf(options.from);
   try {
     const { mayLink, isPublic, onProgress } = options;
     const access = isPublic ? "public" : "linked";
@@ -63,6 +63,6 @@ export async function adoptRegistry(options: AdoptOptions): Promise<AdoptSummary
   }
 }
 
-function treeOf(from: AdoptedPlace): Tree & { close?(): void } {
-  return "folder" in from ? directoryTree(from.folder) : bucketTree({ ...from, clock: systemClock });
+async function treeOf(from: AdoptedPlace): Promise<Tree & { close?(): void }> {
+  return "folder" in from ? directoryTree(from.folder) : await bucketTree({ ...from, clock: systemClock });
 }

@@ -11,8 +11,12 @@ export interface BucketPlace extends ClientOptions {
   readonly prefix: string;
 }
 
+export interface BucketTree extends Tree {
+  close(): void;
+}
+
 /** A bucket. The caller closes it. */
-export function bucketTree({ bucket, prefix, ...options }: BucketPlace): Tree & { close(): void } {
+export function bucketTree({ bucket, prefix, ...options }: BucketPlace): BucketTree {
   const client = makeClient(options);
   const under = prefix === "" ? "" : `${prefix}/`;
 
